@@ -1,0 +1,221 @@
+"""Files that the pipeline leaves behind: written whole or not at all, with their provenance beside them.
+
+An artefact ``scores.parquet`` is followed by ``scores.parquet.json``, its *provenance*: version, commit, seed,
+parameters, hash of the data that went in, device, seconds and peak memory. The artefact itself holds nothing that
+changes between two equal runs, so that a seed gives the same bytes; the provenance is written last, so that its
+presence means that the artefact is finished.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict
+
+from meddel import __version__
+from meddel.errors import MedDELError
+
+
+class Provenance(BaseModel):
+    """Where an artefact comes from. `key` is the hash of what decides its content."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    version: str
+    commit: str
+    seed: int | None
+    parameters: dict[str, Any]
+    data_hash: str | None
+    device: str
+    machine: str
+    seconds: float
+    peak_memory_bytes: int
+
+
+@contextmanager
+def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file beside `path` that takes its name only if the block ends without an error.
+
+    Raises
+    ------
+    MedDELError
+        The folder can't be written or the disk is full. Nothing is left half-written.
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        temporary = Path(name)
+        with os.fdopen(handle, mode, **({} if "b" in mode else {"encoding": "utf-8"})) as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise MedDELError(
+            f"can't write: {error.strerror or error}", path, "free some space or give another --out folder"
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, atomically."""
+    with atomic_write(path) as stream:
+        stream.write(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write `content` to `path` as UTF-8, atomically."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON with sorted keys, atomically."""
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, default=str) + "\n")
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write an Arrow table as Parquet (zstd), atomically."""
+    with atomic_write(path) as stream:
+        pq.write_table(table, stream, compression="zstd")
+
+
+def write_array(path: Path, array: np.ndarray) -> None:
+    """Write an array as ``.npy``, atomically."""
+    with atomic_write(path) as stream:
+        np.save(stream, array, allow_pickle=False)
+
+
+def hash_of(*parts: Any) -> str:
+    """Return the SHA-256 (64 hexadecimal digits) of JSON-like values, arrays and bytes; dictionaries in key order."""
+    digest = hashlib.sha256()
+    for part in parts:
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).view(np.uint8).data)
+        elif isinstance(part, bytes):
+            digest.update(part)
+        else:
+            if isinstance(part, BaseModel):
+                part = part.model_dump(mode="json")
+            digest.update(json.dumps(part, sort_keys=True, default=str).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
+
+
+def hash_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def provenance_path(path: Path) -> Path:
+    """Return the path of the provenance that belongs to the artefact at `path`."""
+    return path.with_name(path.name + ".json")
+
+
+def read_provenance(path: Path) -> Provenance | None:
+    """Return the provenance of the artefact at `path`, or None if there is none or it can't be read."""
+    try:
+        return Provenance.model_validate_json(provenance_path(path).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def is_finished(path: Path, key: str) -> bool:
+    """Tell whether the artefact at `path` exists and was made from just what `key` stands for."""
+    provenance = read_provenance(path)
+    return path.exists() and provenance is not None and provenance.key == key
+
+
+@contextmanager
+def recorded(
+    path: Path,
+    key: str,
+    *,
+    parameters: BaseModel | Mapping[str, Any],
+    seed: int | None = None,
+    data_hash: str | None = None,
+    device: str = "cpu",
+) -> Iterator[None]:
+    """Time a block that writes the artefact at `path`, then write its provenance.
+
+    The old provenance is removed first: an artefact whose making was cut off never counts as finished.
+    """
+    provenance_path(path).unlink(missing_ok=True)
+    start = time.perf_counter()
+    yield
+    values = parameters.model_dump(mode="json") if isinstance(parameters, BaseModel) else dict(parameters)
+    write_json(
+        provenance_path(path),
+        Provenance(
+            key=key,
+            version=__version__,
+            commit=commit(),
+            seed=seed,
+            parameters=values,
+            data_hash=data_hash,
+            device=device,
+            machine=machine(),
+            seconds=round(time.perf_counter() - start, 3),
+            peak_memory_bytes=peak_memory(),
+        ).model_dump(mode="json"),
+    )
+
+
+def peak_memory() -> int:
+    """Return the greatest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+@functools.cache
+def machine() -> str:
+    """Return the processor's name and its number of usable cores."""
+    name = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    return f"{name}, {os.cpu_count()} cores"
+
+
+@functools.cache
+def commit() -> str:
+    """Return the commit of the source tree, with ``+changes`` if it was edited, or ``unknown`` outside git."""
+    here = Path(__file__).resolve().parent
+    try:
+        run = functools.partial(subprocess.run, cwd=here, capture_output=True, text=True, check=True, timeout=10)
+        head = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
+        changed = run(["git", "status", "--porcelain", "--untracked-files=no"]).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return f"{head}+changes" if changed else head

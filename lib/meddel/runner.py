@@ -1,0 +1,118 @@
+"""Run the notebooks with papermill, in order, each only once: what ``meddel run`` and ``make study`` do."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import meddel_kernels
+import nbformat
+import papermill
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+
+from meddel import artefacts
+from meddel.errors import MedDELError
+from meddel.notebook import check_types
+
+
+def notebooks() -> list[Path]:
+    """Return the notebooks in order, from the installed package or from the source tree.
+
+    Raises
+    ------
+    MedDELError
+        Neither place has them.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "notebooks", package.parents[1] / "notebooks"):
+        if found := sorted(folder.glob("[0-9][0-9]_*.ipynb")):
+            return found
+    raise MedDELError("the notebooks are missing", package, "install meddel again")
+
+
+def chosen(only: str | None) -> list[Path]:
+    """Return the notebooks whose names hold `only`; all of them for None.
+
+    Raises
+    ------
+    MedDELError
+        No name holds it.
+    """
+    found = [path for path in notebooks() if only is None or only in path.stem]
+    if not found:
+        names = ", ".join(path.stem for path in notebooks())
+        raise MedDELError(f"no notebook is called {only!r}", fix=f"choose among {names}")
+    return found
+
+
+def parameters_for(notebook: Path, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of `values` that the notebook takes, checked against its tagged cell.
+
+    Raises
+    ------
+    MedDELError
+        A value is not of the type that the notebook states.
+    """
+    stated = papermill.inspect_notebook(str(notebook))
+    types = {name: entry["inferred_type_name"] for name, entry in stated.items()}
+    check_types(types, values)
+    return {name: value for name, value in values.items() if name in types}
+
+
+def execute(notebook: Path, values: Mapping[str, Any], out: Path) -> bool:
+    """Execute one notebook into ``out/notebooks`` and render it as HTML, unless that was done before.
+
+    Returns
+    -------
+    bool
+        Whether it ran. It runs again if its source, its parameters or the library changed.
+
+    Raises
+    ------
+    MedDELError
+        A cell failed; the notebook as far as it came is kept for reading.
+    """
+    target = out / "notebooks" / notebook.name
+    page = target.with_suffix(".html")
+    parameters = parameters_for(notebook, values)
+    key = artefacts.hash_of("notebook", notebook.read_bytes(), parameters, library_hash())
+    if artefacts.is_finished(page, key):
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with artefacts.recorded(page, key, parameters=parameters, seed=values.get("seed")):
+        try:
+            papermill.execute_notebook(
+                str(notebook), str(target), parameters, kernel_name="python3", progress_bar=False
+            )
+        except PapermillExecutionError as error:
+            reason = f"{notebook.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}"
+            raise MedDELError(reason, target, "see the notebook there; run the same again to go on") from error
+        executed = nbformat.read(target, as_version=4)
+        artefacts.write_text(page, HTMLExporter(embed_images=True).from_notebook_node(executed)[0])
+    return True
+
+
+def run_notebooks(values: Mapping[str, Any], out: Path, only: str | None = None) -> None:
+    """Execute the notebooks whose names hold `only` (default: all), saying what goes on; all are checked first."""
+    todo = chosen(only)
+    for notebook in todo:
+        parameters_for(notebook, values)
+    start = time.perf_counter()
+    for number, notebook in enumerate(todo, 1):
+        before = time.perf_counter()
+        print(f"[{number:2d}/{len(todo)}] {notebook.stem} ...", end="", flush=True)
+        ran = execute(notebook, values, out)
+        print(f" {time.perf_counter() - before:.0f} s" if ran else " done before", flush=True)
+    print(f"{len(todo)} notebooks in {time.perf_counter() - start:.0f} s")
+
+
+@functools.cache
+def library_hash() -> str:
+    """Return a hash of the library's source, so that a notebook is run again after the code below it changed."""
+    roots = [Path(__file__).resolve().parent, Path(meddel_kernels.__file__).resolve().parent]
+    files = sorted(path for root in roots for path in root.rglob("*.py"))
+    return artefacts.hash_of(*(path.read_bytes() for path in files))

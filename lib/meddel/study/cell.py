@@ -1,0 +1,106 @@
+"""What one cell of the study makes: a selection, an encoder, and its scores downstream; each computed only once."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from meddel import artefacts, embed, encoder, selectors
+from meddel.config import Head, Run
+from meddel.pretrain import pretrain
+from meddel.segment import score_encoder
+from meddel.store import Store
+from meddel.study.data import pool, segmentation_set, study_pixels
+from meddel.study.grid import Cell
+
+
+def folder(run: Run, cell: Cell) -> Path:
+    """Return the folder of the cell's artefacts."""
+    return run.out / "study" / f"seed-{cell.seed}" / cell.name
+
+
+def whole_pool(seed: int) -> Cell:
+    """Return the cell that pre-trains on everything, whose encoder also embeds the pool."""
+    return Cell(selector="all", ratio=1.0, seed=seed)
+
+
+def pretrained(run: Run, cell: Cell) -> Path | None:
+    """Return the cell's encoder (safetensors), pre-trained on what it selects (section 4.1); None for ``none``.
+
+    Equal compute: every ratio sees the same number of images (Table 2), times the cell's `compute`.
+    """
+    if cell.selector == "none":
+        return None
+    chosen = pool(run, cell.seed)
+    rows = chosen.rows
+    if cell.selector != "all":
+        rows = rows[np.array(selection(run, cell)["kept"].to_pylist(), dtype=bool)]
+    config = run.profile.pretrain
+    if cell.compute != 1:
+        config = config.model_copy(update={"images_seen": round(config.images_seen * cell.compute)})
+    return pretrain(
+        study_pixels(run).images,
+        rows,
+        run.profile.encoder,
+        config,
+        cell.seed,
+        folder(run, cell) / "pretrain",
+        device=run.device,
+        data_hash=chosen.data_hash,
+    )
+
+
+@functools.lru_cache(maxsize=8)
+def store(run: Run, seed: int) -> Store:
+    """Return the embeddings of the pool of `seed` (section 3.2), by the run's own encoder or by the hub's ViT."""
+    if run.profile.embedder == "own":
+        path = pretrained(run, whole_pool(seed))
+        model, decoded = encoder.load(path)[0], study_pixels(run)
+    else:
+        model, decoded = encoder.hub()[0], None
+    return embed.embed(
+        pool(run, seed).index,
+        run.out / "study" / f"seed-{seed}" / "store",
+        model=model,
+        device=run.device,
+        pixels=decoded,
+    )
+
+
+def selection(run: Run, cell: Cell) -> pa.Table:
+    """Return what the cell's selector keeps of the pool, and why the rest went (section 3.2)."""
+    path = folder(run, cell) / "selection.parquet"
+    chosen = pool(run, cell.seed)
+    settings = run.profile.select.model_dump() if cell.selector == "meddel" else {}
+    embedded = store(run, cell.seed)
+    inputs = (run.profile.embedder, embedded.hash, chosen.data_hash)
+    key = artefacts.hash_of("selection", cell.selector, cell.ratio, cell.seed, settings, *inputs)
+    if not artefacts.is_finished(path, key):
+        parameters = {**settings, **cell.model_dump()}
+        with artefacts.recorded(path, key, parameters=parameters, seed=cell.seed, data_hash=chosen.data_hash):
+            budget = selectors.budget_for(cell.ratio, len(chosen.rows))
+            rng = np.random.default_rng(cell.seed)
+            select = selectors.get(cell.selector)
+            artefacts.write_table(path, select(embedded.embeddings, chosen.index, budget, rng, **settings))
+    return pq.read_table(path)
+
+
+def scores(run: Run, cell: Cell, set_name: str, head: Head) -> pa.Table:
+    """Return the cell's scores per epoch on one downstream set with one head (section 4.1)."""
+    path = folder(run, cell) / f"scores-{set_name}-{head}.parquet"
+    return score_encoder(
+        pretrained(run, cell),
+        run.profile.encoder,
+        segmentation_set(run, set_name, cell.seed),
+        run.profile.segment,
+        head,
+        cell.seed,
+        path,
+        selector=cell.selector,
+        ratio=cell.ratio,
+        device=run.device,
+    )

@@ -1,0 +1,107 @@
+"""The data of a run: its index, decoded pixels, splits, pre-training pool and segmentation sets.
+
+Everything is made once and kept under the run's folder, so that any notebook can ask for it.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from meddel import artefacts, index, pixels, splits, synthetic
+from meddel.config import Run
+from meddel.errors import MedDELError
+from meddel.segment import SegmentationSet
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What may be pre-trained on: `index` rows, and their positions `rows` (int64 [n]) in the run's pixels."""
+
+    index: pa.Table
+    rows: np.ndarray
+    data_hash: str
+
+
+@functools.lru_cache(maxsize=4)
+def study_index(run: Run) -> pa.Table:
+    """Return the index of the run's images: the user's folder, or the generated data (section 3.1).
+
+    Only the sets that take part in the study are in it. Broken images are listed in ``quarantine.csv``.
+
+    Raises
+    ------
+    MedDELError
+        The folder holds no image, or nothing to pre-train on, or no set with masks.
+    """
+    folder = run.data
+    if folder is None:
+        folder = synthetic.generate(run.out / "data", run.profile.synthetic, seed=0)
+    path = run.out / "index.parquet"
+    key = artefacts.hash_of("index", _listing(folder))
+    if artefacts.is_finished(path, key):
+        return index.read_index(path)
+    with artefacts.recorded(path, key, parameters={"folder": str(folder)}):
+        table = index.build_index(folder, quarantine=run.out / "quarantine.csv")
+        pretraining, downstream = index.roles(table)
+        if not pretraining:
+            raise MedDELError("every image has a mask: nothing to pre-train on", folder, "add a folder of images")
+        if not downstream:
+            raise MedDELError("no set with masks", folder, "add a folder with images/ and masks/ of the same names")
+        chosen = pa.array([source in {*pretraining, *downstream} for source in table["source"].to_pylist()])
+        artefacts.write_table(path, table.filter(chosen))
+    return index.read_index(path)
+
+
+def roles(run: Run) -> tuple[list[str], list[str]]:
+    """Return the names of the run's pre-training sources and of its downstream sets."""
+    return index.roles(study_index(run))
+
+
+@functools.lru_cache(maxsize=4)
+def study_pixels(run: Run) -> pixels.Pixels:
+    """Return the run's images, decoded once at the encoder's size, in the order of `study_index`."""
+    return pixels.decode(study_index(run), run.profile.encoder.image_size, run.out / "pixels")
+
+
+def segmentation_set(run: Run, name: str, seed: int) -> SegmentationSet:
+    """Return the downstream set `name`, split for `seed` by video or patient where known (section 4.1)."""
+    table, decoded = study_index(run), study_pixels(run)
+    rows = np.flatnonzero([source == name for source in table["source"].to_pylist()])
+    rows = rows[decoded.has_mask[rows]]
+    return SegmentationSet(
+        name=name,
+        images=decoded.images[rows],
+        masks=decoded.masks[rows],
+        splits=splits.split(table.take(rows), seed),
+        ids=table["id"].take(rows).to_pylist(),
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def pool(run: Run, seed: int) -> Pool:
+    """Return the pre-training pool of `seed`: the sources, and the unlabelled training images downstream if asked.
+
+    No image of a validation or test split is in it (FACTS: leakage makes 100 % see test images that 5 % mostly miss).
+    """
+    table = study_index(run)
+    pretraining, downstream = roles(run)
+    sources = np.array(table["source"].to_pylist())
+    wanted = np.isin(sources, pretraining)
+    if run.profile.pool_downstream_train:
+        for name in downstream:
+            rows = np.flatnonzero(sources == name)
+            wanted[rows[splits.split(table.take(rows), seed) == "train"]] = True
+    rows = np.flatnonzero(wanted)
+    part = table.take(rows)
+    return Pool(index=part, rows=rows, data_hash=index.data_hash(part))
+
+
+def _listing(folder: Path) -> list[tuple[str, int, int]]:
+    """Return name, size and time of change of every file, which tells a changed folder without reading it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [(str(path), (state := path.stat()).st_size, state.st_mtime_ns) for path in files]
