@@ -1,0 +1,156 @@
+"""Embed the images of an index: F = ViT(I), the last layer of a ViT encoder (section 3.2), into a store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+
+from meddel import artefacts, encoder, images
+from meddel.errors import MedDELError
+from meddel.index import data_hash
+from meddel.pixels import Pixels, square
+from meddel.progress import progress
+from meddel.store import SHARD_ROWS, Store, StoreWriter
+
+Pool = Literal["avg", "token"]
+
+
+def embed(
+    index: pa.Table,
+    out: Path,
+    *,
+    model: VisionTransformer,
+    batch: int = 64,
+    device: str = "cpu",
+    pool: Pool = "avg",
+    pixels: Pixels | None = None,
+    shard_rows: int = SHARD_ROWS,
+) -> Store:
+    """Embed every image of `index` and return the store.
+
+    Images are squeezed to the model's square and normalised with the statistics that it was trained with. Work that was
+    cut off goes on behind the last finished shard; other images, weights or settings start anew. On a GPU the model
+    runs in bfloat16.
+
+    Parameters
+    ----------
+    index : pa.Table
+        `meddel.index.INDEX_SCHEMA`, n rows.
+    out : Path
+        The store's folder.
+    model : VisionTransformer
+        From `meddel.encoder`: float [b, 3, s, s] to tokens [b, t, d]. It is moved to `device`.
+    batch : int
+        Images at a time. It changes nothing but speed, memory and rounding, so a begun store may go on with another.
+    device : str
+        As torch names it.
+    pool : {"avg", "token"}
+        Mean of the patch tokens, or the class token.
+    pixels : Pixels or None
+        Decoded images that hold all of the index's, of the model's size; None decodes the files.
+    shard_rows : int
+        Rows a shard, the unit in which work that was cut off goes on.
+
+    Returns
+    -------
+    Store
+        float16 [n, d], not normalised to unit length.
+
+    Raises
+    ------
+    MedDELError
+        NaN or length 0 in an embedding (names the image), pixels of another size, a file that is gone or has changed,
+        not enough memory on the device, a folder that can't be written.
+    """
+    config = encoder.config_of(model)
+    if pixels is not None and pixels.size != config.image_size:
+        raise MedDELError(
+            f"images decoded to {pixels.size} pixels for an encoder of {config.image_size}",
+            fix="decode to the encoder's size",
+        )
+    if pool not in ("avg", "token") or batch < 1:
+        raise MedDELError(
+            f"pool {pool!r} or batch {batch} makes no sense", fix="pool is avg or token, batch at least 1"
+        )
+    facts = {
+        "config": config.model_dump(),
+        "statistics": encoder.statistics(model),
+        "weights_sha256": _weights_hash(model),
+        "pool": pool,
+        "precision": "bfloat16" if torch.device(device).type == "cuda" else "float32",
+    }
+    writer = StoreWriter(out, index, config.width, encoder=facts, shard_rows=shard_rows)
+    if artefacts.is_finished(writer.folder / "store.json", writer.key) and not writer.next_rows:
+        return Store.open(out)
+    model = model.to(device).eval()
+    recorded = artefacts.recorded(
+        writer.folder / "store.json",
+        writer.key,
+        parameters={**facts, "batch": batch},
+        data_hash=data_hash(index),
+        device=device,
+    )
+    with recorded, progress(what="embed", total=index.num_rows, unit="image") as bar:
+        bar.update(writer.done)
+        squares = _squares(index.slice(writer.done), pixels, config.image_size)
+        while rows := writer.next_rows:
+            parts = []
+            for start in range(rows.start, rows.stop, batch):
+                stack = np.stack(list(islice(squares, min(batch, rows.stop - start))))
+                parts.append(_on_device(model, stack, device, pool))
+                bar.update(len(stack))
+            writer.append(np.concatenate(parts))
+    return Store.open(out)
+
+
+def embed_batch(model: VisionTransformer, batch: Tensor, pool: Pool = "avg") -> Tensor:
+    """Embed images that are on the model's device.
+
+    Parameters
+    ----------
+    model : VisionTransformer
+        As in `embed`.
+    batch : Tensor
+        uint8 [b, s, s, 3] or [b, 3, s, s], RGB.
+    pool : {"avg", "token"}
+        As in `embed`.
+
+    Returns
+    -------
+    Tensor
+        float32 [b, d], on the same device, without gradient; bfloat16 inside on a GPU.
+    """
+    with torch.inference_mode(), torch.autocast("cuda", torch.bfloat16, enabled=batch.device.type == "cuda"):
+        tokens = model(encoder.normalise(batch, *encoder.statistics(model)))
+        pooled = tokens[:, 0] if pool == "token" else tokens[:, model.num_prefix_tokens :].float().mean(dim=1)
+    return pooled.float()
+
+
+def _squares(index: pa.Table, pixels: Pixels | None, size: int) -> Iterator[np.ndarray]:
+    """Yield the images of `index` in its order, uint8 [size, size, 3], decoded ahead by threads."""
+    if pixels is not None:
+        return (pixels.images[i] for i in pixels.rows(index["id"].to_pylist()))
+    rows = index.select(["path", "sha256"]).to_pylist()
+    return images.in_threads(lambda row: square(Path(row["path"]), row["sha256"], size), rows)
+
+
+def _on_device(model: VisionTransformer, stack: np.ndarray, device: str, pool: Pool) -> np.ndarray:
+    try:
+        return embed_batch(model, torch.from_numpy(stack).to(device), pool).cpu().numpy()
+    except torch.OutOfMemoryError as error:
+        raise MedDELError(
+            f"{len(stack)} images at a time don't fit in the memory of {device}", fix="give a smaller --batch"
+        ) from error
+
+
+def _weights_hash(model: VisionTransformer) -> str:
+    state = model.state_dict()
+    return artefacts.hash_of(list(state), *(value.detach().float().cpu().numpy() for value in state.values()))

@@ -1,0 +1,54 @@
+"""Find the files of ``data_manifests``: facts on data sets, and the tables that the paper prints.
+
+They lie at the top of the source tree, which an editable install sees, and inside the package in a wheel
+(``meddel/data_manifests``). Every reader of them goes through `path`.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from meddel.errors import MedDELError
+
+
+@functools.cache
+def folder() -> Path:
+    """Return the folder ``data_manifests``, from the installed package or from the source tree.
+
+    Raises
+    ------
+    MedDELError
+        Neither place has it.
+    """
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "data_manifests", package.parents[1] / "data_manifests"):
+        if candidate.is_dir():
+            return candidate
+    raise MedDELError("the data manifests are missing", package, "install meddel again")
+
+
+def path(name: str) -> Path:
+    """Return the path of one file of ``data_manifests``.
+
+    Parameters
+    ----------
+    name : str
+        Path inside the folder with forward slashes, such as ``"paper/table1_datadel.csv"``.
+
+    Raises
+    ------
+    MedDELError
+        There is no such file.
+    """
+    found = folder() / name
+    if not found.is_file():
+        raise MedDELError(f"no manifest {name!r}", folder(), "install meddel again")
+    return found
+
+
+def read_json(name: str) -> Any:
+    """Return the content of the JSON file `name` of ``data_manifests``."""
+    return json.loads(path(name).read_text(encoding="utf-8"))
