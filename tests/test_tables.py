@@ -1,0 +1,126 @@
+"""Tables: what stands in them, for the paper and for a run, and that all notations hold it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from meddel import contradictions, evidence, published, tables
+from meddel.errors import MedDELError
+from meddel.normdel import normdel
+
+
+def run_scores(seeds: int = 3, gain: float = 0.1) -> pa.Table:
+    rng = np.random.default_rng(0)
+    arms = {
+        ("none", 0.0): 0.0,
+        ("all", 1.0): gain,
+        ("random", 0.05): gain,
+        ("meddel", 0.05): gain,
+        ("meddel", 0.2): gain,
+    }
+    rows = [
+        (name, "mlp", selector, ratio, seed, epoch, "test", 0.4 + effect + rng.normal(0, 0.004), 0.7, 2.0)
+        for name in ("kvasir_seg", "cvc_clinicdb")
+        for seed in range(seeds)
+        for (selector, ratio), effect in arms.items()
+        for epoch in (1, 2)
+    ]
+    columns = [*evidence.ARM, "seed", "epoch", "split", *evidence.METRICS, "seconds"]
+    return pa.Table.from_pandas(pd.DataFrame(rows, columns=columns))
+
+
+def rows_of(markdown: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines() if line[:1] == "|"]
+
+
+def test_published_tables_hold_the_published_numbers():
+    first = rows_of(tables.table1().markdown)
+    assert len(first) == 2 + 14
+    assert ["pre-training", "Hyper-Kvasir", "Classification", "1", "374", "110,079"] in first
+    second = rows_of(tables.table2().markdown)
+    assert ["5 %", "0.7", "4,461", "5.05", "4,000", "17,844,000"] in second
+    third = rows_of(tables.table3().markdown)
+    assert ["mIoU (%)", "ImageCLEFmed", "70.95", "71.80", "71.44", "72.58", "71.23", "72.02"] in third
+    assert ["NormDEL (%)", "ImageCLEFmed", "66.26", "65.69", "64.22", "62.76", "60.64", "56.59"] in third
+    fourth = rows_of(tables.table4().markdown)
+    assert fourth[0][2:] == published.segmentation_sets()
+    assert len(fourth) == 2 + 14
+
+
+def test_all_notations_hold_the_same_cells():
+    table = tables.table3()
+    for text in (table.html, table.markdown, table.latex):
+        for cell in ("66.26", "56.59", "Kvasir-Instrument", "Table 3"):
+            assert cell in text
+    assert table._repr_html_() == table.html
+    assert table._repr_markdown_() == table.markdown
+
+
+def test_table_1_counts_the_index_of_a_run():
+    index = pa.table(
+        {
+            "source": ["pool", "pool", "polyps"],
+            "centre": pa.array(["x", "y", None], pa.string()),
+            "video": pa.array(["v", "v", None], pa.string()),
+            "mask": pa.array([None, None, "/m.png"], pa.string()),
+        }
+    )
+    cells = rows_of(tables.table1(index).markdown)
+    assert cells[2] == ["pre-training only", "pool", "pre-training", "2", "1", "2", "0"]
+    assert cells[3] == ["downstream", "polyps", "segmentation", "–", "–", "1", "1"]
+
+
+def test_table_3_of_a_run_begins_without_pretraining_and_has_no_normdel_there():
+    cells = rows_of(tables.table3(run_scores()).markdown)
+    assert cells[0] == ["group", "selection", "cvc_clinicdb", "kvasir_seg", "mean of sets"]
+    arms = [row[1] for row in cells[2:7]]
+    assert arms == ["no pre-training", "all images, 100 %", "random, 5 %", "MedDEL, 5 %", "MedDEL, 20 %"]
+    assert [row[0].split(" (%)")[0] for row in cells[2::5]] == ["foreground IoU", "two-class mIoU", "NormDEL"]
+    quality, spread = cells[5][2].split(" ± ")
+    assert 49 < float(quality) < 51
+    assert 0 < float(spread) < 5
+    scores = {row[1]: row[2:] for row in cells[12:]}
+    assert scores["no pre-training"] == ["–", "–", "–"]
+    assert float(scores["MedDEL, 5 %"][0]) == pytest.approx(100 * normdel(float(quality) / 100, 0.05), abs=0.02)
+
+
+def test_one_seed_shows_no_interval_and_concludes_nothing():
+    text = tables.normdel_text(run_scores(seeds=1))
+    assert "±" not in text
+    assert "one seed gives no interval" in text
+    assert text.count("not testable at this scale") == 3
+
+
+def test_the_text_for_the_terminal_is_aligned_and_ends_with_verdicts():
+    text = tables.normdel_text(run_scores())
+    lines = text.splitlines()
+    block = lines[1:8]
+    assert "NormDEL (%)" in lines[0]
+    assert len({len(line) for line in block}) == 1
+    assert "the study is sensitive" in text
+    assert "MedDEL beats random selection at 5 %" in text
+    assert "no sensitivity" in tables.normdel_text(run_scores(gain=0.0))
+
+
+def test_comparison_shows_numbers_words_and_truth_values():
+    frame = contradictions.storage()
+    cells = rows_of(tables.comparison(frame, name="storage", title="Storage").markdown)
+    assert cells[2][2:4] == ["12,756,493", "127,565"]
+    assert cells[2][-1] == "no"
+    mixed = pd.DataFrame({"a": ["x|y", None], "b": [1.5, float("nan")], "c": [True, False]})
+    assert rows_of(tables.comparison(mixed, name="m", title="M").markdown)[3] == ["–", "–", "no"]
+
+
+def test_saving_writes_three_whole_files_of_the_same_bytes(tmp_path):
+    paths = tables.table2().save(tmp_path, "table2")
+    assert [path.name for path in paths] == ["table2.html", "table2.md", "table2.tex"]
+    before = [path.read_bytes() for path in paths]
+    tables.table2().save(tmp_path, "table2")
+    assert [path.read_bytes() for path in paths] == before
+    assert len(list(tmp_path.iterdir())) == 3
+    (tmp_path / "file").touch()
+    with pytest.raises(MedDELError, match="can't write"):
+        tables.table2().save(tmp_path / "file", "table2")
