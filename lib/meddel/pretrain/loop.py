@@ -1,0 +1,247 @@
+"""The loop of pre-training: the same number of images at every ratio, resumable, and the same bytes for a seed.
+
+Everything that a step draws depends on the seed and the step's number only, so that a checkpoint holds the step, the
+model and the optimiser and nothing else; on a CPU a run that was killed ends in the same bytes as one that was not.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Generator, nn
+
+from meddel import artefacts
+from meddel import encoder as encoders
+from meddel.config import EncoderConfig, PretrainConfig
+from meddel.errors import MedDELError
+from meddel.pretrain.mae import MAE
+from meddel.pretrain.optimise import forked, learning_rate, mixed_precision, parameter_groups
+from meddel.pretrain.order import batch_bounds, image_order, random_state
+from meddel.pretrain.simclr import SimCLR
+from meddel.progress import progress
+
+HISTORY_SCHEMA = pa.schema([("step", pa.int32()), ("images", pa.int64()), ("loss", pa.float32()), ("lr", pa.float64())])
+BETAS = (0.9, 0.95)
+_METHODS: dict[str, type[MAE] | type[SimCLR]] = {"mae": MAE, "simclr": SimCLR}
+_CHECK_EVERY = 50
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What a run amounts to: images seen, largest batch, steps, and the peak learning rate at that batch."""
+
+    images: int
+    batch: int
+    steps: int
+    lr: float
+
+
+def schedule(config: PretrainConfig, kept: int, pool: int) -> Schedule:
+    """Return how long to train on `kept` of `pool` images (Table 2: equal compute).
+
+    With ``equal="compute"`` the images seen are `images_seen` whatever `kept`; with ``"epochs"`` they are its share
+    ``kept / pool``. SimCLR takes an image at most once in a batch, as it would be its own negative: there a subset
+    smaller than the batch is the batch, with more steps, and the peak rate falls in proportion to the batch, which is
+    MAE's rule and keeps rate times images. (The paper prints 1.5e-4 at batch 16; `lr` is the peak at `batch`.)
+
+    Raises
+    ------
+    MedDELError
+        Nothing is kept, more is kept than there is, or SimCLR is given a single image.
+    """
+    if kept < 1 or kept > pool:
+        raise MedDELError(f"{kept} of {pool} images are kept for pre-training", fix="keep at least one of the pool")
+    if config.method == "simclr" and kept < 2:
+        raise MedDELError("SimCLR needs two images to tell apart and 1 is kept", fix="keep more, or use method mae")
+    batch = min(config.batch, kept) if config.method == "simclr" else config.batch
+    images = config.images_seen if config.equal == "compute" else max(1, round(config.images_seen * kept / pool))
+    return Schedule(images, batch, len(batch_bounds(images, batch)) - 1, config.lr * batch / config.batch)
+
+
+def pretrain(
+    images: np.ndarray,
+    rows: np.ndarray,
+    encoder: EncoderConfig,
+    config: PretrainConfig,
+    seed: int,
+    out: Path,
+    *,
+    device: str = "cpu",
+    data_hash: str | None = None,
+    pool: int | None = None,
+    on_step: Callable[[int], None] | None = None,
+) -> Path:
+    """Pre-train an encoder on a subset of the images (section 4.1) and return the path of its weights.
+
+    Parameters
+    ----------
+    images : ndarray
+        uint8 [n, s, s, 3], RGB; may be a memory map. ``s`` is the encoder's image size.
+    rows : ndarray
+        int [m], the rows of `images` that are kept, each once.
+    encoder : EncoderConfig
+        The ViT to train, from random weights of this seed.
+    config : PretrainConfig
+        Method, compute, batch, rates; see `schedule`.
+    seed : int
+        Of the initial weights, the order of images, the views and the masks.
+    out : Path
+        Folder of ``encoder.safetensors``, ``history.parquet`` (step, images, loss, lr) and, until the end,
+        ``checkpoint.pt``. A finished run of the same inputs is not done again, one that was killed goes on.
+    device : str
+        ``"cpu"`` or ``"cuda"``; on a GPU with bfloat16 the forward pass runs in it.
+    data_hash, pool : str or None, int or None
+        Identity of `images` (None: computed from the pixels); images in the whole pool (None: n).
+    on_step : callable or None
+        Called with the number of finished steps after each.
+
+    Raises
+    ------
+    MedDELError
+        No rows, rows outside `images` or twice, images of another size, a loss that is not finite, a full disk.
+    """
+    rows = _checked(images, np.asarray(rows), encoder)
+    plan = schedule(config, len(rows), len(images) if pool is None else pool)
+    weights = out / "encoder.safetensors"
+    data_hash = _hash_of_pixels(images, rows) if data_hash is None else data_hash
+    # where checkpoints fall does not change what comes out
+    settings = config.model_dump(mode="json", exclude={"checkpoint_seconds"})
+    key = artefacts.hash_of("pretrain", encoder, settings, seed, data_hash, rows, asdict(plan))
+    if artefacts.is_finished(weights, key):
+        return weights
+    parameters = {"encoder": encoder.model_dump(), "pretrain": config.model_dump(), "images": len(rows)}
+    with artefacts.recorded(weights, key, parameters=parameters, seed=seed, data_hash=data_hash, device=device):
+        run = _Run(images, rows, encoder, config, plan, seed, device)
+        history = run.train(out / "checkpoint.pt", key, on_step)
+        artefacts.write_table(out / "history.parquet", history)
+        encoders.save(run.model.encoder, encoder, weights)
+    (out / "checkpoint.pt").unlink(missing_ok=True)
+    return weights
+
+
+class _Run:
+    """One pre-training in progress."""
+
+    def __init__(
+        self,
+        images: np.ndarray,
+        rows: np.ndarray,
+        encoder: EncoderConfig,
+        config: PretrainConfig,
+        plan: Schedule,
+        seed: int,
+        device: str,
+    ) -> None:
+        self.images, self.rows, self.config, self.plan, self.seed = images, rows, config, plan, seed
+        self.device = torch.device(device)
+        with forked(self.device):
+            torch.manual_seed(seed)
+            self.model: nn.Module = _METHODS[config.method](encoders.build(encoder, seed), config)
+        self.model.to(self.device).train()
+        self.optimiser = torch.optim.AdamW(
+            parameter_groups(self.model, config.weight_decay), lr=plan.lr, betas=BETAS, fused=True
+        )
+        self.order = image_order(len(rows), plan.images, plan.batch, seed)
+        self.bounds = batch_bounds(plan.images, plan.batch).tolist()
+        self.losses = torch.full((plan.steps,), torch.nan, device=self.device)
+
+    def train(self, checkpoint: Path, key: str, on_step: Callable[[int], None] | None) -> pa.Table:
+        """Do the steps that are left and return the history."""
+        plan, first = self.plan, self._restore(checkpoint, key)
+        saved = time.monotonic()
+        with progress(what=f"pre-train ({self.config.method})", total=plan.images, unit="image") as bar:
+            bar.update(self.bounds[first])
+            for step in range(first, plan.steps):
+                self._step(step)
+                bar.update(self.bounds[step + 1] - self.bounds[step])
+                due = time.monotonic() - saved > self.config.checkpoint_seconds
+                if due or step + 1 == plan.steps or (step + 1) % _CHECK_EVERY == 0:
+                    self._check(step + 1)
+                if due and step + 1 < plan.steps:
+                    self._save(checkpoint, key, step + 1)
+                    saved = time.monotonic()
+                if on_step is not None:
+                    on_step(step + 1)
+        return self._history()
+
+    def _step(self, step: int) -> None:
+        chosen = self.rows[self.order[self.bounds[step] : self.bounds[step + 1]]]
+        batch = torch.from_numpy(self.images[chosen]).to(self.device)
+        generator = Generator().manual_seed(random_state(self.seed, "step", step))
+        rate = learning_rate(step, self.plan.steps, self.plan.lr, self.config.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        with mixed_precision(self.device):
+            loss = self.model(batch, generator)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.losses[step] = loss.detach()
+
+    def _check(self, done: int) -> None:
+        # on a GPU every look at the loss waits for it: looked at now and then, and always before a checkpoint
+        bad = (~torch.isfinite(self.losses[:done])).nonzero()
+        if len(bad):
+            raise MedDELError(
+                f"the loss of {self.config.method} is not finite at step {int(bad[0]) + 1} of {self.plan.steps}",
+                fix="lower pretrain.lr or lengthen pretrain.warmup",
+            )
+
+    def _save(self, path: Path, key: str, done: int) -> None:
+        buffer = io.BytesIO()
+        state = {
+            "key": key,
+            "done": done,
+            "losses": self.losses[:done].cpu(),
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+        }
+        torch.save(state, buffer)
+        artefacts.write_bytes(path, buffer.getvalue())
+
+    def _restore(self, path: Path, key: str) -> int:
+        """Load the checkpoint of this very run, if there is one, and return the number of finished steps."""
+        if not path.is_file():
+            return 0
+        try:
+            state = torch.load(path, self.device, weights_only=True)
+        except Exception as error:  # torch.load raises whatever the broken bytes lead to
+            raise MedDELError("the checkpoint can't be read", path, "delete it to start over") from error
+        if state["key"] != key:
+            return 0
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.losses[: state["done"]] = state["losses"]
+        return state["done"]
+
+    def _history(self) -> pa.Table:
+        steps = np.arange(self.plan.steps)
+        rates = [learning_rate(step, self.plan.steps, self.plan.lr, self.config.warmup) for step in steps.tolist()]
+        columns = [steps + 1, self.bounds[1:], self.losses.cpu().numpy(), rates]
+        return pa.table([pa.array(column) for column in columns], names=HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA)
+
+
+def _checked(images: np.ndarray, rows: np.ndarray, encoder: EncoderConfig) -> np.ndarray:
+    """Return the rows in ascending order, int64, or refuse them or the images."""
+    side = encoder.image_size
+    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
+        raise MedDELError(
+            f"images are {images.dtype} {images.shape}", fix=f"decode them as uint8 [n, {side}, {side}, 3]"
+        )
+    if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":
+        raise MedDELError("no images are kept for pre-training", fix="pass the integer rows of at least one image")
+    if rows.min() < 0 or rows.max() >= len(images) or len(np.unique(rows)) < len(rows):
+        raise MedDELError(f"rows repeat or lie outside the {len(images)} images", fix="pass each kept row once")
+    return np.sort(rows).astype(np.int64)
+
+
+def _hash_of_pixels(images: np.ndarray, rows: np.ndarray, chunk: int = 4096) -> str:
+    parts = (images[rows[start : start + chunk]] for start in range(0, len(rows), chunk))
+    return artefacts.hash_of(*(artefacts.hash_of(part) for part in parts))

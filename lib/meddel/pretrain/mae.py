@@ -1,0 +1,83 @@
+"""Masked autoencoder (He et al. 2022), the paper's pre-training (section 4.1): rebuild the patches that were hidden."""
+
+from __future__ import annotations
+
+import torch
+from lightly.models.modules import MaskedVisionTransformerDecoderTIMM, MaskedVisionTransformerTIMM
+from lightly.models.utils import get_at_index, patchify, repeat_token, set_at_index
+from timm.models.vision_transformer import VisionTransformer
+from torch import Generator, Tensor, nn
+
+from meddel.config import PretrainConfig
+from meddel.errors import MedDELError
+from meddel.pretrain.augment import MAE as MAE_AUGMENTATION
+from meddel.pretrain.augment import Augmentation, augment
+
+HEAD_WIDTH = 32
+
+
+class MAE(nn.Module):
+    """A ViT that sees a share of the patches, and a small decoder that predicts the pixels of the others.
+
+    Position embeddings are fixed sines, as in MAE; the target is every hidden patch normalised to zero mean and unit
+    variance.
+
+    Parameters
+    ----------
+    encoder : VisionTransformer
+        Trained in place; its weights are drawn anew as MAE draws them, from torch's global generator.
+    config : PretrainConfig
+        `mask_ratio`, `decoder_width` and `decoder_depth` are read.
+    augmentation : Augmentation
+        Crops and flips.
+
+    Raises
+    ------
+    MedDELError
+        The mask ratio hides no patch or every patch.
+    """
+
+    def __init__(
+        self, encoder: VisionTransformer, config: PretrainConfig, augmentation: Augmentation = MAE_AUGMENTATION
+    ) -> None:
+        super().__init__()
+        patches = encoder.patch_embed.num_patches
+        self.patch_size = encoder.patch_embed.patch_size[0]
+        self.prefix = encoder.num_prefix_tokens
+        self.visible = round(patches * (1 - config.mask_ratio))
+        if not 0 < self.visible < patches:
+            raise MedDELError(
+                f"a mask ratio of {config.mask_ratio} leaves {self.visible} of {patches} patches visible",
+                fix="choose a ratio nearer 0.75 or smaller patches",
+            )
+        self.encoder = encoder
+        self.masked = MaskedVisionTransformerTIMM(encoder, pos_embed_initialization="sincos")
+        self.embed = nn.Linear(encoder.embed_dim, config.decoder_width)
+        self.decoder = MaskedVisionTransformerDecoderTIMM(
+            num_patches=patches,
+            embed_dim=config.decoder_width,
+            depth=config.decoder_depth,
+            num_heads=max(1, config.decoder_width // HEAD_WIDTH),
+            num_prefix_tokens=self.prefix,
+        )
+        self.predict = nn.Linear(config.decoder_width, 3 * self.patch_size**2)
+        self.augmentation = augmentation
+
+    def forward(self, images: Tensor, generator: Generator) -> Tensor:
+        """Return the mean squared error (a scalar) on the hidden patches of uint8 images [b, s, s, 3]."""
+        views = augment(images, self.augmentation, generator)
+        keep, hidden = (index.to(views.device) for index in self._split(len(views), generator))
+        tokens = self.embed(self.masked.encode(views, idx_keep=keep))
+        sequence = repeat_token(self.decoder.mask_token, (len(views), self.decoder.sequence_length))
+        decoded = self.decoder(set_at_index(sequence, keep, tokens.type_as(sequence)))
+        predicted = self.predict(get_at_index(decoded, hidden)).float()
+        target = get_at_index(patchify(views, self.patch_size), hidden - self.prefix)
+        variance, mean = torch.var_mean(target, dim=-1, keepdim=True)
+        return nn.functional.mse_loss(predicted, (target - mean) / (variance + 1e-6).sqrt())
+
+    def _split(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
+        """Return the indices [b, .] of the tokens that the encoder sees (prefix first) and of those it does not."""
+        patches = self.encoder.patch_embed.num_patches
+        order = torch.rand(count, patches, generator=generator).argsort(dim=1) + self.prefix
+        prefix = torch.arange(self.prefix).expand(count, -1)
+        return torch.cat([prefix, order[:, : self.visible]], dim=1), order[:, self.visible :]

@@ -1,0 +1,46 @@
+"""What pre-training and fine-tuning share: the rate's schedule, AdamW's groups, mixed precision, random state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
+    """Return the rate of `step` (0-based): linear warm-up over the share `warmup`, then a cosine to 0 (section 4.1)."""
+    rising = math.ceil(warmup * steps)
+    if step < rising:
+        return peak * (step + 1) / rising
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Return AdamW's groups: weight decay on matrices, none on biases, norms, tokens and position embeddings."""
+    trained = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
+
+    def exempt(name: str, value: Tensor) -> bool:
+        return value.ndim <= 1 or name.endswith(("pos_embed", "cls_token", "mask_token"))
+
+    return [
+        {"params": [value for name, value in trained if not exempt(name, value)], "weight_decay": weight_decay},
+        {"params": [value for name, value in trained if exempt(name, value)], "weight_decay": 0.0},
+    ]
+
+
+def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return bfloat16 autocast on a GPU that has it, else a context that does nothing."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported():
+        return torch.autocast("cuda", torch.bfloat16)
+    return nullcontext()
+
+
+@contextmanager
+def forked(device: torch.device) -> Iterator[None]:
+    """Give torch's global generators back as they were when the block ends."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
