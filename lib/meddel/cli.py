@@ -114,7 +114,7 @@ def select(
         budget = selectors.budget_for(config.check_ratio(ratio), len(opened.index))
         selection = selectors.get(selector)(opened.embeddings, opened.index, budget, rng, **settings)
     elif selector == "meddel":
-        selection = selectors.at_threshold(opened.embeddings, opened.index, eta, rng, **settings)
+        selection = selectors.meddel.at_threshold(opened.embeddings, opened.index, eta, rng, **settings)
     else:
         raise MedDELError(f"{selector} knows no threshold", fix="give --ratio instead of --eta")
     reasons = out.with_name(f"{out.stem}_reasons.csv")

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from meddel import artefacts, embed, encoder, selectors
 from meddel.config import Head, Run
 from meddel.pretrain import pretrain
-from meddel.segment import score_encoder
+from meddel.segment import HEADS
 from meddel.store import Store
-from meddel.study.data import pool, segmentation_set, study_pixels
+from meddel.study.data import pool, roles, segmentation_set, study_pixels
 from meddel.study.grid import Cell
 
 
@@ -89,18 +90,23 @@ def selection(run: Run, cell: Cell) -> pa.Table:
     return pq.read_table(path)
 
 
-def scores(run: Run, cell: Cell, set_name: str, head: Head) -> pa.Table:
-    """Return the cell's scores per epoch on one downstream set with one head (section 4.1)."""
-    path = folder(run, cell) / f"scores-{set_name}-{head}.parquet"
-    return score_encoder(
+def scores(run: Run, cell: Cell, set_name: str, head: Head, transfer: bool = False) -> pa.Table:
+    """Return the cell's scores per epoch on one downstream set with one head (section 4.1).
+
+    With `transfer`, those on the other sets' test splits instead (section 4.6), whose set reads ``"trained>tested"``.
+    """
+    others = [segmentation_set(run, name, cell.seed) for name in roles(run)[1] if name != set_name]
+    table = HEADS[head](
         pretrained(run, cell),
         run.profile.encoder,
         segmentation_set(run, set_name, cell.seed),
         run.profile.segment,
-        head,
         cell.seed,
-        path,
         selector=cell.selector,
         ratio=cell.ratio,
+        out=folder(run, cell) / f"{set_name}-{head}",
         device=run.device,
+        transfer=others,
     )
+    own = pc.equal(table["set"], set_name)
+    return table.filter(pc.invert(own) if transfer else own)

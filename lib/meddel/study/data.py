@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from meddel import artefacts, index, pixels, splits, synthetic
 from meddel.config import Run
@@ -68,16 +69,16 @@ def study_pixels(run: Run) -> pixels.Pixels:
     return pixels.decode(study_index(run), run.profile.encoder.image_size, run.out / "pixels")
 
 
+@functools.lru_cache(maxsize=16)
 def segmentation_set(run: Run, name: str, seed: int) -> SegmentationSet:
     """Return the downstream set `name`, split for `seed` by video or patient where known (section 4.1)."""
     table, decoded = study_index(run), study_pixels(run)
-    rows = np.flatnonzero([source == name for source in table["source"].to_pylist()])
-    rows = rows[decoded.has_mask[rows]]
+    rows, parts = _labelled(table, name, seed)
     return SegmentationSet(
         name=name,
         images=decoded.images[rows],
         masks=decoded.masks[rows],
-        splits=splits.split(table.take(rows), seed),
+        splits=parts,
         ids=table["id"].take(rows).to_pylist(),
     )
 
@@ -94,11 +95,18 @@ def pool(run: Run, seed: int) -> Pool:
     wanted = np.isin(sources, pretraining)
     if run.profile.pool_downstream_train:
         for name in downstream:
-            rows = np.flatnonzero(sources == name)
-            wanted[rows[splits.split(table.take(rows), seed) == "train"]] = True
+            rows, parts = _labelled(table, name, seed)
+            wanted[rows[parts == "train"]] = True
     rows = np.flatnonzero(wanted)
     part = table.take(rows)
     return Pool(index=part, rows=rows, data_hash=index.data_hash(part))
+
+
+def _labelled(table: pa.Table, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows (int64) of a set that have masks, and the split that each falls into at `seed`."""
+    here = pc.and_(pc.equal(table["source"], name), pc.is_valid(table["mask"]))
+    rows = np.flatnonzero(here.to_numpy(zero_copy_only=False))
+    return rows, splits.split(table.take(rows), seed)
 
 
 def _listing(folder: Path) -> list[tuple[str, int, int]]:
