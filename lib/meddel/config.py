@@ -78,11 +78,13 @@ class PretrainConfig(Config):
 class SegmentConfig(Config):
     """Segmentation downstream (section 4.1).
 
-    `labels` is the number of labelled training images (None: all). `probe_*` belong to the frozen encoder's head.
+    `labels` is the number of labelled training images (None: all). `shares` are those of the training, validation and
+    test images where a set has no official split. `probe_*` belong to the frozen encoder's head.
     """
 
     heads: tuple[Head, ...] = ("mlp",)
     labels: int | None = Field(None, gt=0)
+    shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
     epochs: int = Field(200, gt=0)
     batch: int = Field(16, gt=0)
     lr: float = Field(1e-4, gt=0)
@@ -144,7 +146,7 @@ _PROFILES: dict[str, dict[str, Any]] = {
         "seeds": 2,
         "encoder": {"image_size": 64, "patch_size": 8, "width": 96, "depth": 3, "heads": 3},
         "pretrain": {
-            "method": "simclr", "images_seen": 3_200, "batch": 32, "lr": 1e-3, "decoder_width": 64, "decoder_depth": 1,
+            "method": "mae", "images_seen": 3_200, "batch": 32, "lr": 1e-3, "decoder_width": 64, "decoder_depth": 1,
         },
         "segment": {
             "heads": ("mlp", "probe"), "labels": 40, "epochs": 4, "batch": 16, "lr": 1e-3, "hidden": 128,
@@ -155,12 +157,13 @@ _PROFILES: dict[str, dict[str, Any]] = {
     "laptop": {
         "ratios": (0.05, 0.2),
         "seeds": 3,
-        "encoder": {"image_size": 64, "patch_size": 8, "width": 192, "depth": 6, "heads": 3},
-        "pretrain": {"method": "simclr", "images_seen": 34_560, "batch": 96, "lr": 1e-3, "decoder_width": 128,
-                     "decoder_depth": 2},
+        "encoder": {"image_size": 64, "patch_size": 8, "width": 128, "depth": 6, "heads": 4},
+        "pretrain": {
+            "method": "mae", "images_seen": 40_000, "batch": 32, "lr": 1e-3, "decoder_width": 64, "decoder_depth": 2,
+        },
         "segment": {
-            "heads": ("mlp", "probe"), "labels": 200, "epochs": 15, "batch": 16, "lr": 1e-3, "hidden": 256,
-            "probe_epochs": 60,
+            "heads": ("mlp", "probe"), "labels": 200, "epochs": 12, "batch": 16, "lr": 1e-3, "hidden": 256,
+            "probe_epochs": 40,
         },
         "synthetic": {"frames_per_source": 1500, "images_per_set": 400, "size": 128},
     },
@@ -215,9 +218,7 @@ class Run(Config):
         return tuple(range(self.seed, self.seed + self.profile.seeds))
 
 
-def run(
-    profile_name: str = "smoke", *, seed: int = 0, data: str | Path | None = None, out: str | Path = "out"
-) -> Run:
+def run(profile_name: str = "smoke", *, seed: int = 0, data: str | Path | None = None, out: str | Path = "out") -> Run:
     """Return the run for a profile; empty `data` means generated data. Uses a GPU if torch sees one.
 
     Raises

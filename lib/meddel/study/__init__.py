@@ -40,9 +40,7 @@ def run_study(run: Run, grid: list[Cell] | None = None) -> pa.Table:
         `meddel.segment.SCORES_SCHEMA`, also written to ``scores.parquet`` in the run's folder for Table 3's grid.
     """
     wanted = cells(run) if grid is None else grid
-    jobs = [
-        (cell, name, head) for cell in wanted for name in roles(run)[1] for head in run.profile.segment.heads
-    ]
+    jobs = [(cell, name, head) for cell in wanted for name in roles(run)[1] for head in run.profile.segment.heads]
     parts = [scores(run, *job) for job in progress(jobs, what="study", unit="score")]
     table = pa.concat_tables(parts)
     if grid is None:

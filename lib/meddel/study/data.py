@@ -73,7 +73,7 @@ def study_pixels(run: Run) -> pixels.Pixels:
 def segmentation_set(run: Run, name: str, seed: int) -> SegmentationSet:
     """Return the downstream set `name`, split for `seed` by video or patient where known (section 4.1)."""
     table, decoded = study_index(run), study_pixels(run)
-    rows, parts = _labelled(table, name, seed)
+    rows, parts = _labelled(run, table, name, seed)
     return SegmentationSet(
         name=name,
         images=decoded.images[rows],
@@ -95,18 +95,18 @@ def pool(run: Run, seed: int) -> Pool:
     wanted = np.isin(sources, pretraining)
     if run.profile.pool_downstream_train:
         for name in downstream:
-            rows, parts = _labelled(table, name, seed)
+            rows, parts = _labelled(run, table, name, seed)
             wanted[rows[parts == "train"]] = True
     rows = np.flatnonzero(wanted)
     part = table.take(rows)
     return Pool(index=part, rows=rows, data_hash=index.data_hash(part))
 
 
-def _labelled(table: pa.Table, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _labelled(run: Run, table: pa.Table, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows (int64) of a set that have masks, and the split that each falls into at `seed`."""
     here = pc.and_(pc.equal(table["source"], name), pc.is_valid(table["mask"]))
     rows = np.flatnonzero(here.to_numpy(zero_copy_only=False))
-    return rows, splits.split(table.take(rows), seed)
+    return rows, splits.split(table.take(rows), seed, *run.profile.segment.shares)
 
 
 def _listing(folder: Path) -> list[tuple[str, int, int]]:

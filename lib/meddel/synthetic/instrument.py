@@ -1,0 +1,125 @@
+"""Instruments out of the working channel: capsules in the camera's own coordinates, cut by rays exactly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from meddel.synthetic.compiled import compiled
+
+Tool = Literal["forceps", "snare", "needle", "sheath"]
+TOOLS: tuple[Tool, ...] = ("forceps", "snare", "needle", "sheath")
+NO_PARTS = np.zeros((0, 12))
+_STEEL, _WIRE = (0.62, 0.62, 0.64), (0.7, 0.68, 0.6)
+_SHEATHS = ((0.72, 0.70, 0.66), (0.25, 0.36, 0.55), (0.5, 0.52, 0.52), (0.08, 0.08, 0.09), (0.55, 0.38, 0.22),
+            (0.3, 0.45, 0.42))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """One instrument.
+
+    Attributes
+    ----------
+    parts : ndarray, float64 [m, 12]
+        Capsules: start, end (camera coordinates: right, down, forward; lumen radii), radius, albedo (3), gloss,
+        rings per lumen radius (0: smooth).
+    sway, phase : float
+        How the tip moves in and out over the frames (lumen radii) and where it starts (radians).
+    """
+
+    tool: Tool
+    parts: np.ndarray
+    sway: float
+    phase: float
+
+    def at(self, frame: int) -> np.ndarray:
+        """Return the capsules at a frame, float64 [m, 12]: pushed forward and back along the channel."""
+        parts = self.parts.copy()
+        push = self.sway * math.sin(frame / 9 + self.phase)
+        direction = parts[0, 3:6] - parts[0, :3]
+        direction = direction / np.linalg.norm(direction)
+        parts[:, 3:6] += push * direction
+        parts[1:, :3] += push * direction
+        return parts
+
+
+def take_instrument(rng: np.random.Generator, *, reach: float, close_up: bool = False) -> Instrument:
+    """Return a random instrument whose tip is at most `reach` lumen radii away; a close-up fills much of the image."""
+    tool: Tool = TOOLS[rng.choice(4, p=(0.35, 0.3, 0.15, 0.2))]
+    radius = rng.uniform(0.06, 0.1) if close_up else rng.uniform(0.022, 0.036)
+    angle = rng.uniform(0, 2 * math.pi)
+    channel = np.array([math.cos(angle), math.sin(angle), 0.0]) * rng.uniform(0.22, 0.32)
+    start = channel + [0, 0, -0.05]
+    length = rng.uniform(0.25, 0.45) if close_up else rng.uniform(0.35, max(0.4, reach))
+    aim = np.append(-channel[:2] * rng.uniform(0.0, 1.2) + rng.normal(0, 0.06, 2), length)
+    end = start + aim
+    direction = aim / np.linalg.norm(aim)
+    sheath = _SHEATHS[rng.integers(len(_SHEATHS))]
+    rings = rng.choice([0.0, 1.2 / radius]) if tool in ("forceps", "sheath") else 0.0
+    parts = [_part(start, end, radius, _STEEL if rings else sheath, 0.5, rings)]
+    side = np.cross(direction, rng.standard_normal(3))
+    side /= np.linalg.norm(side)
+    if tool == "forceps":
+        opening = rng.uniform(0.05, 0.7)
+        parts.append(_part(end, end + direction * radius, radius * 0.9, _STEEL, 1.0))
+        for sign in (-1, 1):
+            jaw = direction * math.cos(opening) + sign * side * math.sin(opening)
+            hinge = end + direction * radius * 1.3
+            parts.append(_part(hinge, hinge + jaw * radius * 2.6, radius * 0.62, _STEEL, 1.0))
+    elif tool == "snare":
+        parts += _loop(rng, end, direction, side, radius)
+    elif tool == "needle":
+        tip = end + direction * rng.uniform(0.1, 0.25)
+        parts.append(_part(end, tip, max(0.009, radius * 0.3), _STEEL, 1.2))
+    sway = rng.uniform(0.0, 0.15) * length
+    return Instrument(tool, np.asarray(parts), sway, rng.uniform(0, 2 * math.pi))
+
+
+def _part(start: np.ndarray, end: np.ndarray, radius: float, albedo: tuple, gloss: float, rings: float = 0) -> np.ndarray:
+    return np.concatenate([start, end, [radius], albedo, [gloss, rings]])
+
+
+def _loop(
+    rng: np.random.Generator, end: np.ndarray, direction: np.ndarray, side: np.ndarray, radius: float
+) -> list[np.ndarray]:
+    length, width = rng.uniform(0.2, 0.55), rng.uniform(0.08, 0.24)
+    wire = max(0.008, radius * 0.24)
+    corners = []
+    for turn in np.linspace(0, 2 * math.pi, 11):
+        out, across = 0.5 * length * (1 - math.cos(turn)), 0.5 * width * math.sin(turn) * (1.3 - 0.3 * math.cos(turn))
+        corners.append(end + out * direction + across * side)
+    return [_part(a, b, wire, _WIRE, 1.0) for a, b in zip(corners[:-1], corners[1:], strict=True)]
+
+
+@compiled()
+def hit_capsule(dx: float, dy: float, dz: float, part: np.ndarray) -> float:
+    """Return the distance along a unit ray from the camera to a capsule, or -1 where it misses.
+
+    Also -1 where the camera is inside.
+    """
+    bx, by, bz = part[3] - part[0], part[4] - part[1], part[5] - part[2]
+    ox, oy, oz, radius = -part[0], -part[1], -part[2], part[6]
+    bb = bx * bx + by * by + bz * bz
+    bd = bx * dx + by * dy + bz * dz
+    bo = bx * ox + by * oy + bz * oz
+    do = dx * ox + dy * oy + dz * oz
+    oo = ox * ox + oy * oy + oz * oz
+    a = bb - bd * bd
+    b = bb * do - bo * bd
+    c = bb * oo - bo * bo - radius * radius * bb
+    h = b * b - a * c
+    if h < 0:
+        return -1.0
+    t = (-b - math.sqrt(h)) / (a + 1e-12)
+    y = bo + t * bd
+    if y > 0 and y < bb:
+        return t
+    if y > 0:
+        ox, oy, oz = -part[3], -part[4], -part[5]
+    b = dx * ox + dy * oy + dz * oz
+    h = b * b - (ox * ox + oy * oy + oz * oz - radius * radius)
+    return -b - math.sqrt(h) if h > 0 else -1.0

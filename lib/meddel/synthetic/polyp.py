@@ -1,0 +1,116 @@
+"""Polyps: smooth unions of ellipsoids that grow out of the wall, so that one light shades wall and polyp alike."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from meddel.synthetic.compiled import compiled
+
+Shape = Literal["sessile", "pedunculated", "flat"]
+SHAPES: tuple[Shape, ...] = ("sessile", "pedunculated", "flat")
+NO_LUMPS = np.zeros((0, 15))
+
+
+@dataclass(frozen=True)
+class Polyp:
+    """One polyp.
+
+    Attributes
+    ----------
+    lumps : ndarray, float64 [m, 15]
+        Ellipsoids: centre, three orthonormal axes (the first is the wall's normal), three radii.
+    bounds : ndarray, float64 [4]
+        Centre and radius of a sphere around all of it.
+    surface : ndarray, float64 [5]
+        Blend with the wall, blend between lumps, height and frequency of the knobs, phase. In lumen radii.
+    colour : ndarray, float64 [6]
+        Blood, paleness, yellowness (added to the mucosa's), strength of the pits, of its vessels, and of the rim.
+    """
+
+    shape: Shape
+    lumps: np.ndarray
+    bounds: np.ndarray
+    surface: np.ndarray
+    colour: np.ndarray
+
+
+def grow_polyp(rng: np.random.Generator, shape: Shape, foot: np.ndarray, normal: np.ndarray, size: float) -> Polyp:
+    """Return a random polyp of about `size` (radius, in lumen radii) on the wall at `foot`.
+
+    Parameters
+    ----------
+    foot, normal : ndarray, float64 [3]
+        A point of the wall and the unit normal there, towards the lumen.
+    """
+    normal, side, along = _frame(rng, normal)
+    rows = []
+
+    def lump(height: float, shift_side: float, shift_along: float, radii: tuple[float, float, float]) -> None:
+        centre = foot + size * (height * normal + shift_side * side + shift_along * along)
+        rows.append(np.concatenate([centre, normal, side, along, size * np.asarray(radii)]))
+
+    stretch = rng.uniform(0.8, 1.25)
+    if shape == "flat":
+        lump(0.0, 0, 0, (rng.uniform(0.2, 0.36), stretch, 1 / stretch))
+        for _ in range(rng.integers(1, 4)):
+            angle = rng.uniform(0, 2 * math.pi)
+            lump(0.0, 0.6 * math.cos(angle), 0.6 * math.sin(angle), (0.22, 0.5, 0.6))
+    elif shape == "sessile":
+        lump(rng.uniform(-0.1, 0.35), 0, 0, (rng.uniform(0.45, 0.85), stretch, 1 / stretch))
+        for _ in range(rng.choice([0, 0, 1, 3, 5])):
+            angle, part = rng.uniform(0, 2 * math.pi), rng.uniform(0.4, 0.6)
+            lump(rng.uniform(0.0, 0.45), 0.65 * math.cos(angle), 0.65 * math.sin(angle), (part, part, part))
+    else:
+        lean = rng.uniform(-0.8, 0.8, 2)
+        lump(1.7, lean[0], lean[1], (rng.uniform(0.75, 0.95), 0.85 * stretch, 0.85 / stretch))
+        for part in (0.0, 0.35, 0.7, 1.05):
+            lump(1.4 * part, lean[0] * part * 0.7, lean[1] * part * 0.7, (0.5, 0.36, 0.36))
+        for _ in range(rng.choice([0, 1, 3])):
+            angle = rng.uniform(0, 2 * math.pi)
+            lump(1.9, lean[0] + 0.5 * math.cos(angle), lean[1] + 0.5 * math.sin(angle), (0.5, 0.5, 0.5))
+    lumps = np.asarray(rows)
+    middle = lumps[:, :3].mean(0)
+    reach = (np.linalg.norm(lumps[:, :3] - middle, axis=1) + lumps[:, 12:].max(1)).max()
+    knobs = rng.choice([0.0, 0.01, 0.02, 0.04]) * (0.4 if shape == "flat" else 1.0)
+    surface = np.array([size * rng.uniform(0.1, 0.4), size * rng.uniform(0.08, 0.3), size * knobs,
+                        rng.uniform(4, 9) / size, rng.uniform(0, 6)])  # fmt: skip
+    colour = np.array([rng.normal(0.1, 0.25), rng.uniform(0, 0.09), rng.normal(0.03, 0.1),
+                       rng.uniform(0.05, 0.7), rng.uniform(0.0, 0.9), rng.uniform(0, 0.35)])  # fmt: skip
+    return Polyp(shape, lumps, np.append(middle, reach * 1.05 + 2 * surface[0]), surface, colour)
+
+
+def _frame(rng: np.random.Generator, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    normal = normal / np.linalg.norm(normal)
+    side = np.cross(normal, rng.standard_normal(3))
+    side /= np.linalg.norm(side)
+    return normal, side, np.cross(normal, side)
+
+
+@compiled()
+def polyp_distance(
+    x: float, y: float, z: float, which: int, lumps: np.ndarray, first: np.ndarray, surface: np.ndarray
+) -> float:
+    """Return the (approximate) signed distance to the surface of polyp `which`, negative inside.
+
+    `lumps` and `surface` are those of all polyps; the lumps of polyp p are ``first[p]`` to ``first[p + 1] - 1``.
+    """
+    nearest = 1e9
+    blend = surface[which, 1]
+    for m in range(first[which], first[which + 1]):
+        dx, dy, dz = x - lumps[m, 0], y - lumps[m, 1], z - lumps[m, 2]
+        a = (dx * lumps[m, 3] + dy * lumps[m, 4] + dz * lumps[m, 5]) / lumps[m, 12]
+        b = (dx * lumps[m, 6] + dy * lumps[m, 7] + dz * lumps[m, 8]) / lumps[m, 13]
+        c = (dx * lumps[m, 9] + dy * lumps[m, 10] + dz * lumps[m, 11]) / lumps[m, 14]
+        scaled = math.sqrt(a * a + b * b + c * c) + 1e-9
+        a, b, c = a / lumps[m, 12], b / lumps[m, 13], c / lumps[m, 14]
+        distance = scaled * (scaled - 1.0) / (math.sqrt(a * a + b * b + c * c) + 1e-9)
+        h = min(max(0.5 + 0.5 * (nearest - distance) / blend, 0.0), 1.0)
+        nearest = nearest * (1 - h) + distance * h - blend * h * (1 - h)
+    if surface[which, 2] > 0:
+        f, p = surface[which, 3], surface[which, 4]
+        nearest -= surface[which, 2] * (math.sin(f * x + p) * math.sin(f * y + 2 * p) + math.sin(f * z + 3 * p))
+    return nearest
