@@ -30,7 +30,14 @@ def burn_in(layout: TextLayout, video: int, second: int, side: int) -> np.ndarra
     date = f"{day:02d}/{month:02d}/{year}"
     last = side * detail
     if layout == "left":
-        lines = [("S N.A.", 0.3), ("SEX AGE", 0.34), (date, 0.43), (clock, 0.47), ("#####", 0.6), (f"CVP {video % 4}", 0.66)]
+        lines = [
+            ("S N.A.", 0.3),
+            ("SEX AGE", 0.34),
+            (date, 0.43),
+            (clock, 0.47),
+            ("#####", 0.6),
+            (f"CVP {video % 4}", 0.66),
+        ]
         for text, top in lines:
             _write(cover, text, round(top * last), 6, zoom)
     elif layout == "top_right":
@@ -51,4 +58,4 @@ def _write(cover: np.ndarray, text: str, top: int, left: int, zoom: int) -> None
         glyph = np.asarray(rows, np.float32).repeat(zoom, 0).repeat(zoom, 1)
         x = left + 4 * zoom * place
         spot = cover[top : top + glyph.shape[0], x : x + glyph.shape[1]]
-        np.maximum(spot, 0.9 * glyph[: spot.shape[0], : spot.shape[1]], out=spot)
+        np.maximum(spot, 0.6 * glyph[: spot.shape[0], : spot.shape[1]], out=spot)

@@ -10,11 +10,11 @@ import numpy as np
 from meddel.synthetic.anatomy import Z_START, Z_STEP, Wall, wall_gap
 
 NEAR_DUPLICATE_MOTION = 0.12
-_CLEARANCE = 0.14
+_CLEARANCE = 0.1
 
 
 @dataclass(frozen=True)
-class Path:
+class CameraPath:
     """Poses of a video's frames.
 
     Attributes
@@ -53,20 +53,20 @@ class Path:
         return groups
 
 
-def plan_path(rng: np.random.Generator, wall: Wall, frames: int, *, facing_wall: float) -> Path:
+def plan_path(rng: np.random.Generator, wall: Wall, frames: int, *, facing_wall: float) -> CameraPath:
     """Return a path that keeps clear of the wall; `facing_wall` is the chance that the camera looks at it."""
     for _ in range(60):
         position = _draw_positions(rng, wall, frames)
         if min(wall_gap(*place, wall.radius, wall.line) for place in position) > _CLEARANCE:
             break
-    return Path(position, _draw_axes(rng, wall, position, facing_wall))
+    return CameraPath(position, _draw_axes(rng, wall, position, facing_wall))
 
 
 def _draw_positions(rng: np.random.Generator, wall: Wall, frames: int) -> np.ndarray:
     """Return a smooth way along the tube, float64 [frames, 3], often nearer to one side."""
     advance = np.cumsum(np.clip(_drift(rng, frames, 0.014) + rng.uniform(-0.012, 0.018), -0.04, 0.04))
     z = rng.uniform(0.3, 1.3) + advance
-    far, turn = rng.uniform(0.0, 0.7), rng.uniform(0, 2 * math.pi)
+    far, turn = rng.uniform(0.0, 0.8), rng.uniform(0, 2 * math.pi)
     x = far * math.cos(turn) + np.cumsum(_drift(rng, frames, 0.006))
     y = far * math.sin(turn) + np.cumsum(_drift(rng, frames, 0.006))
     line = wall.line[((z - Z_START) / Z_STEP).astype(int)]

@@ -66,7 +66,8 @@ NORTH = Centre(
 )
 SOUTH = Centre(
     "south", 0.875, 105, "full", 0.0, "none", (1.08, 1.0, 0.86), (0.95, 0.06, 0.3), exposure=0.64, vignette=0.1,
-    blur=0.55, sharpening=0.9, colour_lag=0.8, jpeg_quality=75, facing_wall=1.0, vessels=1.5, folds=0.5, disruption=0.14,
+    blur=0.55, sharpening=0.9, colour_lag=0.8, jpeg_quality=75, facing_wall=1.0, vessels=1.5, folds=0.5,
+    disruption=0.14,
 )  # fmt: skip
 COAST = Centre(
     "coast", 1.0, 150, "round", 0.0, "none", (1.0, 1.0, 0.85), (1.15, 0.03, 0.5), exposure=0.41, vignette=0.35,

@@ -9,9 +9,7 @@ import numpy as np
 
 from meddel.synthetic.compiled import compiled
 
-Disruption = Literal[
-    "motion_blur", "glare", "bubbles", "out_of_focus", "too_dark", "washed_out", "instrument_close_up"
-]
+Disruption = Literal["motion_blur", "glare", "bubbles", "out_of_focus", "too_dark", "washed_out", "instrument_close_up"]
 SOURCE_KINDS: tuple[Disruption, ...] = (
     "motion_blur", "glare", "bubbles", "out_of_focus", "too_dark", "washed_out", "instrument_close_up",
 )  # fmt: skip
@@ -82,7 +80,7 @@ def smear(light: np.ndarray, shift_x: float, shift_y: float) -> np.ndarray:
     out = np.zeros_like(light)
     for tap in range(taps):
         a = tap / (taps - 1) - 0.5
-        di, dj = int(round(a * shift_y)), int(round(a * shift_x))
+        di, dj = round(a * shift_y), round(a * shift_x)
         for i in range(side):
             k = min(max(i + di, 0), side - 1)
             for j in range(side):
@@ -95,7 +93,7 @@ def smear(light: np.ndarray, shift_x: float, shift_y: float) -> np.ndarray:
 @compiled()
 def defocus(light: np.ndarray, radius: float) -> np.ndarray:
     """Return `light` under three box filters of about `radius` pixels in all: a lens out of focus."""
-    reach = max(1, int(round(radius / 1.7)))
+    reach = max(1, round(radius / 1.7))
     side = light.shape[0]
     source, out = light.copy(), np.empty_like(light)
     for _ in range(3):
@@ -160,7 +158,9 @@ def _draw_bubbles(light: np.ndarray, places: np.ndarray, radii: np.ndarray) -> N
                     continue
                 rim = math.exp(-(((q - 0.82) * radius / 1.1) ** 2)) * (0.6 + 0.4 * (y - i + x - j) / (1.5 * radius))
                 edge = math.exp(-(((q - 1.0) * radius / 0.8) ** 2))
-                glint = math.exp(-((i - y + 0.45 * radius) ** 2 + (j - x + 0.3 * radius) ** 2) / (0.02 * radius**2 + 0.2))
+                glint = math.exp(
+                    -((i - y + 0.45 * radius) ** 2 + (j - x + 0.3 * radius) ** 2) / (0.02 * radius**2 + 0.2)
+                )
                 shade = (0.95 if q < 0.9 else 1.0) - 0.45 * edge
                 light[i, j, 0] = light[i, j, 0] * (shade + 0.45 * rim) + 0.02 * rim + 0.7 * glint
                 light[i, j, 1] = light[i, j, 1] * (shade + 0.55 * rim) + 0.02 * rim + 0.7 * glint

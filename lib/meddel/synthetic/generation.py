@@ -21,14 +21,12 @@ from meddel.synthetic.render import Frame, render_frame
 from meddel.synthetic.scene import build_scene
 from meddel.synthetic.truth import TRUTH_SCHEMA, gather_truth
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 TRUTH_FILE = "truth.parquet"
 FRAME_LIST = "frames.csv"
 
 
-def generate(
-    folder: Path, config: SyntheticConfig, seed: int, *, names: Sequence[str] = tuple(DATA_SETS)
-) -> Path:
+def generate(folder: Path, config: SyntheticConfig, seed: int, *, names: Sequence[str] = tuple(DATA_SETS)) -> Path:
     """Write pre-training sources and segmentation sets under `folder`, and return `folder`.
 
     A set `<set>` consists of ``<set>/images/*.jpg``, for labelled sets ``<set>/masks/*.png`` (0 or 255, of the image's

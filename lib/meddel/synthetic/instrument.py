@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -50,10 +51,10 @@ class Instrument:
 def take_instrument(rng: np.random.Generator, *, reach: float, close_up: bool = False) -> Instrument:
     """Return a random instrument whose tip is at most `reach` lumen radii away; a close-up fills much of the image."""
     tool: Tool = TOOLS[rng.choice(4, p=(0.35, 0.3, 0.15, 0.2))]
-    radius = rng.uniform(0.06, 0.1) if close_up else rng.uniform(0.022, 0.036)
+    radius = rng.uniform(0.06, 0.1) if close_up else rng.uniform(0.02, 0.055)
     angle = rng.uniform(0, 2 * math.pi)
     channel = np.array([math.cos(angle), math.sin(angle), 0.0]) * rng.uniform(0.22, 0.32)
-    start = channel + [0, 0, -0.05]
+    start = channel - np.array([0.0, 0.0, 0.05])
     length = rng.uniform(0.25, 0.45) if close_up else rng.uniform(0.35, max(0.4, reach))
     aim = np.append(-channel[:2] * rng.uniform(0.0, 1.2) + rng.normal(0, 0.06, 2), length)
     end = start + aim
@@ -79,7 +80,9 @@ def take_instrument(rng: np.random.Generator, *, reach: float, close_up: bool = 
     return Instrument(tool, np.asarray(parts), sway, rng.uniform(0, 2 * math.pi))
 
 
-def _part(start: np.ndarray, end: np.ndarray, radius: float, albedo: tuple, gloss: float, rings: float = 0) -> np.ndarray:
+def _part(
+    start: np.ndarray, end: np.ndarray, radius: float, albedo: tuple, gloss: float, rings: float = 0
+) -> np.ndarray:
     return np.concatenate([start, end, [radius], albedo, [gloss, rings]])
 
 
@@ -92,7 +95,7 @@ def _loop(
     for turn in np.linspace(0, 2 * math.pi, 11):
         out, across = 0.5 * length * (1 - math.cos(turn)), 0.5 * width * math.sin(turn) * (1.3 - 0.3 * math.cos(turn))
         corners.append(end + out * direction + across * side)
-    return [_part(a, b, wire, _WIRE, 1.0) for a, b in zip(corners[:-1], corners[1:], strict=True)]
+    return [_part(a, b, wire, _WIRE, 1.0) for a, b in pairwise(corners)]
 
 
 @compiled()

@@ -1,4 +1,4 @@
-"""Where a ray ends: sphere tracing through the lumen to the wall and its polyps, first in coarse cells, then per pixel."""
+"""Where a ray ends: sphere tracing through the lumen to wall and polyps, first in coarse cells, then per pixel."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from meddel.synthetic.compiled import compiled, inlined
 from meddel.synthetic.anatomy import Z_COUNT, Z_START, Z_STEP, wall_gap
+from meddel.synthetic.compiled import compiled, inlined
 from meddel.synthetic.polyp import polyp_distance
 
 FAR = 7.0

@@ -7,9 +7,9 @@ import math
 
 import numpy as np
 
-from meddel.synthetic.compiled import compiled
 from meddel.synthetic.burn_in import burn_in
 from meddel.synthetic.centre import Centre
+from meddel.synthetic.compiled import compiled
 
 _CURVE_SIZE, _CURVE_END = 2048, 12.0
 _NOISE_SIZE = 1 << 20
@@ -57,7 +57,7 @@ def _vignette(centre: Centre, side: int) -> np.ndarray:
 def _tone_curve(centre: Centre) -> np.ndarray:
     """Return display values for light from 0 to ``_CURVE_END``, evenly spaced in its square root."""
     light = np.linspace(0, math.sqrt(_CURVE_END), _CURVE_SIZE) ** 2
-    return ((1 - np.exp(-light * (1 + 0.7 * light))) ** (1 / centre.gamma)).astype(np.float32)
+    return ((1 - np.exp(-light * (1 + light))) ** (1 / centre.gamma)).astype(np.float32)
 
 
 @functools.cache

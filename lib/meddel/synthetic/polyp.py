@@ -27,8 +27,8 @@ class Polyp:
         Centre and radius of a sphere around all of it.
     surface : ndarray, float64 [5]
         Blend with the wall, blend between lumps, height and frequency of the knobs, phase. In lumen radii.
-    colour : ndarray, float64 [6]
-        Blood, paleness, yellowness (added to the mucosa's), strength of the pits, of its vessels, and of the rim.
+    colour : ndarray, float64 [5]
+        Blood, paleness, yellowness (added to the mucosa's), strength of the pits, and share of the vessels that show.
     """
 
     shape: Shape
@@ -75,11 +75,11 @@ def grow_polyp(rng: np.random.Generator, shape: Shape, foot: np.ndarray, normal:
     lumps = np.asarray(rows)
     middle = lumps[:, :3].mean(0)
     reach = (np.linalg.norm(lumps[:, :3] - middle, axis=1) + lumps[:, 12:].max(1)).max()
-    knobs = rng.choice([0.0, 0.01, 0.02, 0.04]) * (0.4 if shape == "flat" else 1.0)
-    surface = np.array([size * rng.uniform(0.1, 0.4), size * rng.uniform(0.08, 0.3), size * knobs,
-                        rng.uniform(4, 9) / size, rng.uniform(0, 6)])  # fmt: skip
+    knobs = rng.choice([0.02, 0.04, 0.06]) * (0.4 if shape == "flat" else 1.0)
+    surface = np.array([size * rng.uniform(0.2, 0.65), size * rng.uniform(0.08, 0.3), size * knobs,
+                        rng.choice([rng.uniform(1.6, 3.0), rng.uniform(4, 8)]) / size, rng.uniform(0, 6)])  # fmt: skip
     colour = np.array([rng.normal(0.1, 0.25), rng.uniform(0, 0.09), rng.normal(0.03, 0.1),
-                       rng.uniform(0.05, 0.7), rng.uniform(0.0, 0.9), rng.uniform(0, 0.35)])  # fmt: skip
+                       rng.uniform(0.05, 0.7), rng.uniform(0.0, 0.9)])  # fmt: skip
     return Polyp(shape, lumps, np.append(middle, reach * 1.05 + 2 * surface[0]), surface, colour)
 
 

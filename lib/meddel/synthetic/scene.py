@@ -11,7 +11,7 @@ import numpy as np
 
 from meddel.config import SyntheticConfig
 from meddel.synthetic.anatomy import Wall, build_wall
-from meddel.synthetic.camera import Path, plan_path
+from meddel.synthetic.camera import CameraPath, plan_path
 from meddel.synthetic.centre import Centre
 from meddel.synthetic.data_sets import DATA_SETS, DataSet
 from meddel.synthetic.disruption import LABELLED_KINDS, SOURCE_KINDS, Disruption, plan_disruptions
@@ -35,7 +35,7 @@ class Scene:
     data_set: DataSet
     wall: Wall
     skin: Skin
-    path: Path
+    path: CameraPath
     polyps: tuple[Polyp, ...]
     instrument: Instrument | None
     frames: tuple[int, ...]
@@ -45,7 +45,7 @@ class Scene:
     def packed_polyps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return all lumps, where each polyp's begin, and each one's bounds, surface and colour."""
         if not self.polyps:
-            return NO_LUMPS, np.zeros(1, np.int64), np.zeros((0, 4)), np.zeros((0, 5)), np.zeros((0, 6))
+            return NO_LUMPS, np.zeros(1, np.int64), np.zeros((0, 4)), np.zeros((0, 5)), np.zeros((0, 5))
         first = np.cumsum([0] + [len(polyp.lumps) for polyp in self.polyps])
         stacks = (np.stack([getattr(p, name) for p in self.polyps]) for name in ("bounds", "surface", "colour"))
         return np.concatenate([polyp.lumps for polyp in self.polyps]), first, *stacks
@@ -105,7 +105,7 @@ def _draw_scene(rng: np.random.Generator, data_set: DataSet, video: int, config:
     kinds = SOURCE_KINDS if data_set.purpose == "source" else LABELLED_KINDS
     return Scene(
         data_set, wall, draw_skin(rng, centre), path, (), None, frames,
-        tuple(plan_disruptions(rng, len(frames), count, kinds)), centre.exposure * rng.uniform(0.88, 1.15),
+        tuple(plan_disruptions(rng, len(frames), count, kinds)), centre.exposure * rng.uniform(0.88, 1.2),
     )  # fmt: skip
 
 
@@ -120,11 +120,11 @@ def _furnish(rng: np.random.Generator, scene: Scene) -> Scene:
     return dataclasses.replace(scene, polyps=polyps, instrument=instrument)
 
 
-def _place_polyp(rng: np.random.Generator, centre: Centre, wall: Wall, path: Path) -> Polyp:
+def _place_polyp(rng: np.random.Generator, centre: Centre, wall: Wall, path: CameraPath) -> Polyp:
     """Return a polyp where a random ray of the middle frame meets the wall, of a random size in the picture."""
     middle = len(path.position) // 2
     shape = SHAPES[rng.choice(3, p=(0.6, 0.15, 0.25))]
-    share = math.exp(rng.uniform(math.log(0.012), math.log(0.35)))
+    share = math.exp(rng.uniform(math.log(0.018), math.log(0.5)))
     none = (NO_LUMPS, np.zeros(1, np.int64), np.zeros((0, 4)), np.zeros((0, 5)))
     for _ in range(20):
         spread, turn = math.sqrt(rng.uniform(0, 0.8)), rng.uniform(0, 2 * math.pi)
@@ -139,7 +139,7 @@ def _place_polyp(rng: np.random.Generator, centre: Centre, wall: Wall, path: Pat
     size = depth * math.tan(math.sqrt(4 * share / math.pi) * math.radians(centre.field) / 2)
     if shape == "pedunculated":
         size *= 0.75
-    return grow_polyp(rng, shape, foot, normal, min(size, 0.7, 0.7 * depth))
+    return grow_polyp(rng, shape, foot, normal, min(size, 0.85, 0.8 * depth))
 
 
 def _shows(scene: Scene) -> bool:

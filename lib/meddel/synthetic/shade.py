@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from meddel.synthetic.compiled import compiled, inlined
 from meddel.synthetic.anatomy import ANGLE_COUNT, tube_coordinates, turn_of, wall_gap
+from meddel.synthetic.compiled import compiled, inlined
 from meddel.synthetic.instrument import hit_capsule
 from meddel.synthetic.polyp import polyp_distance
 from meddel.synthetic.skin import colour_of, sample, sample_relief
@@ -64,7 +64,7 @@ def _light(
     scale = 1.0 / math.sqrt(square)
     lx, ly, lz = lx * scale, ly * scale, lz * scale
     fall = 1.0 / (square + 0.02)
-    diffuse = fall * max(0.28, (nx * lx + ny * ly + nz * lz + 0.7) / 1.7)
+    diffuse = fall * max(0.28, (nx * lx + ny * ly + nz * lz + 0.5) / 1.5)
     hx, hy, hz = lx - x * inverse, ly - y * inverse, lz - z * inverse
     along = wx * hx + wy * hy + wz * hz
     facing = along * abs(along) / ((hx * hx + hy * hy + hz * hz) * (wx * wx + wy * wy + wz * wz) + 1e-12)
@@ -77,15 +77,21 @@ def _tissue(
     x: float, y: float, z: float, r: float, turn: float, weight: float, depth: float, skin: tuple, vessels: np.ndarray,
     clouds: np.ndarray, relief: np.ndarray, lumps: np.ndarray, foot: int, colours: np.ndarray, which: int, pixel: float,
 ) -> tuple:  # fmt: skip
-    """Return albedo (3), place in the textures (2), and the slopes of tissue and wet film along and around the tube at a point."""
+    """Return albedo (3), place in the textures (2), and the slopes of tissue (2) and wet film (2) at a point."""
     scale = SIDE * skin.tiles / (2 * math.pi)
     u = (z - 0.6 * r) * scale + skin.shift_row
     v = turn * skin.tiles * SIDE + skin.shift_column
     if weight > 0.5:
         qx, qy, qz = x - lumps[foot, 0], y - lumps[foot, 1], z - lumps[foot, 2]
         up = qx * lumps[foot, 3] + qy * lumps[foot, 4] + qz * lumps[foot, 5]
-        u = 1.6 * scale * (qx * lumps[foot, 6] + qy * lumps[foot, 7] + qz * lumps[foot, 8] + 0.6 * up) + 3.1 * skin.shift_row
-        v = 1.6 * scale * (qx * lumps[foot, 9] + qy * lumps[foot, 10] + qz * lumps[foot, 11] - 0.4 * up) + 1.7 * skin.shift_column
+        u = (
+            1.6 * scale * (qx * lumps[foot, 6] + qy * lumps[foot, 7] + qz * lumps[foot, 8] + 0.6 * up)
+            + 3.1 * skin.shift_row
+        )
+        v = (
+            1.6 * scale * (qx * lumps[foot, 9] + qy * lumps[foot, 10] + qz * lumps[foot, 11] - 0.4 * up)
+            + 1.7 * skin.shift_column
+        )
     footprint = pixel * depth * scale
     fine = 1.0 / (1.0 + 0.06 * footprint * footprint)
     grain, ripple_a, ripple_b, grain_a, grain_b = sample_relief(relief, u, v)
@@ -132,7 +138,7 @@ def render_light(
         open_space = 1.0
         for j in range(rays.shape[1]):
             material[i, j] = WALL
-            light[i, j, :] = 0
+            light[i, j, 0] = light[i, j, 1] = light[i, j, 2] = 0.0
             if inside[i, j] == 0:
                 continue
             rx, ry, rz = rays[i, j, 0], rays[i, j, 1], rays[i, j, 2]
@@ -178,7 +184,15 @@ def render_light(
 
 @compiled()
 def _instrument(
-    rx: float, ry: float, rz: float, limit: float, axes: np.ndarray, parts: np.ndarray, light: np.ndarray, i: int, j: int
+    rx: float,
+    ry: float,
+    rz: float,
+    limit: float,
+    axes: np.ndarray,
+    parts: np.ndarray,
+    light: np.ndarray,
+    i: int,
+    j: int,
 ) -> bool:
     """Shade pixel (i, j) with the nearest capsule before `limit` along its ray, if there is one."""
     cx = rx * axes[0, 0] + ry * axes[0, 1] + rz * axes[0, 2]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meddel.synthetic.compiled import compiled
 from meddel.synthetic.centre import Centre
+from meddel.synthetic.compiled import compiled
 from meddel.synthetic.texture import SIDE, VESSEL_MAPS
 
 
@@ -42,23 +42,23 @@ def draw_skin(rng: np.random.Generator, centre: Centre) -> Skin:
     blood, pale, yellow = centre.mucosa
     dirty = rng.random() < centre.residue
     return Skin(
-        blood=blood + rng.normal(0, 0.14),
+        blood=blood + rng.normal(0, 0.2),
         pale=max(0.0, pale + rng.normal(0, 0.07)),
-        yellow=max(0.0, yellow + rng.normal(0, 0.1)),
+        yellow=max(0.0, yellow + rng.normal(0, 0.22)),
         vessel_map=int(rng.integers(VESSEL_MAPS)),
-        vessels=centre.vessels * rng.choice([0.15, 0.5, 1.0, 1.8]) * rng.uniform(0.7, 1.3),
+        vessels=centre.vessels * rng.choice([0.2, 0.6, 1.1, 1.8]) * rng.uniform(0.7, 1.3),
         shift_row=rng.uniform(0, SIDE),
         shift_column=rng.uniform(0, SIDE),
         tiles=float(rng.choice([1, 2, 2])),
-        mottling=rng.uniform(0.05, 0.22),
+        mottling=rng.uniform(0.06, 0.28),
         grain=rng.uniform(0.02, 0.08),
-        ripple_relief=rng.uniform(0.02, 0.12),
-        grain_relief=rng.uniform(0.01, 0.08),
+        ripple_relief=rng.uniform(0.03, 0.18),
+        grain_relief=rng.uniform(0.02, 0.12),
         film=rng.uniform(0.1, 0.4),
         drops=rng.uniform(0.0, 0.8),
-        wet=rng.uniform(-1.2, 0.6),
+        wet=rng.uniform(-0.8, 1.0),
         polish=rng.uniform(120, 500),
-        gloss=centre.gloss * rng.uniform(0.2, 2.5),
+        gloss=centre.gloss * rng.uniform(0.4, 4.0),
         residue=rng.uniform(0.2, 1.6) if dirty else -4.0,
         residue_hue=rng.uniform(0, 1),
         down=rng.uniform(0, 1),

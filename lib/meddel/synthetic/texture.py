@@ -68,11 +68,12 @@ def _grow(canvas: np.ndarray, random: np.ndarray, trees: int, width: float, leng
     used = 0
     for _ in range(trees):
         depth = 1
-        stack[0] = (random[used] * side, random[used + 1] * side, random[used + 2] * 2 * math.pi, width, length)
+        _push(stack, 0, random[used] * side, random[used + 1] * side, random[used + 2] * 2 * math.pi, width, length)
         used += 3
         while depth > 0 and used < random.size - 8:
             depth -= 1
-            y, x, heading, thick, left = stack[depth]
+            y, x, heading = stack[depth, 0], stack[depth, 1], stack[depth, 2]
+            thick, left = stack[depth, 3], stack[depth, 4]
             angle, bend = heading, 0.0
             since = 0.0
             while left > 0 and thick > 0.35 and used < random.size - 8:
@@ -88,13 +89,19 @@ def _grow(canvas: np.ndarray, random: np.ndarray, trees: int, width: float, leng
                 if since > 14 and random[used] < 0.045 and depth < 4000:
                     side_sign = 1.0 if random[used + 1] < 0.5 else -1.0
                     fork = side_sign * (0.4 + 0.6 * random[used + 2])
-                    stack[depth] = (y, x, angle + fork, thick * (0.55 + 0.3 * random[used + 3]), left * 0.75)
+                    _push(stack, depth, y, x, angle + fork, thick * (0.55 + 0.3 * random[used + 3]), left * 0.75)
                     depth += 1
                     heading -= fork * 0.2
                     thick *= 0.9
                     since = 0.0
                     used += 4
                 used += 1
+
+
+@compiled()
+def _push(stack: np.ndarray, row: int, y: float, x: float, heading: float, thick: float, left: float) -> None:
+    stack[row, 0], stack[row, 1], stack[row, 2] = y, x, heading
+    stack[row, 3], stack[row, 4] = thick, left
 
 
 @compiled()
