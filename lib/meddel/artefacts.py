@@ -70,12 +70,15 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        raise MedDELError(
-            f"can't write: {error.strerror or error}", path, "free some space or give another --out folder"
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def unwritable(path: Path, error: OSError) -> MedDELError:
+    """Return the error to raise where the system refused to write at `path`: its reason and what to do about it."""
+    return MedDELError(f"can't write: {error.strerror or error}", path, "free some space or give another --out folder")
 
 
 @functools.cache
@@ -136,6 +139,12 @@ def hash_of_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def hash_of_listing(folder: Path) -> str:
+    """Return a hash of the name, size and time of change of every file below `folder`: no file is read."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return hash_of([(str(path), (state := path.stat()).st_size, state.st_mtime_ns) for path in files])
+
+
 def provenance_path(path: Path) -> Path:
     """Return the path of the provenance that belongs to the artefact at `path`."""
     return path.with_name(path.name + ".json")
@@ -168,8 +177,16 @@ def recorded(
     """Time a block that writes the artefact at `path`, then write its provenance.
 
     The old provenance is removed first: an artefact whose making was cut off never counts as finished.
+
+    Raises
+    ------
+    MedDELError
+        The folder can't be written.
     """
-    provenance_path(path).unlink(missing_ok=True)
+    try:
+        provenance_path(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
     start = time.perf_counter()
     yield
     values = parameters.model_dump(mode="json") if isinstance(parameters, BaseModel) else dict(parameters)
@@ -210,10 +227,11 @@ def machine() -> str:
 
 @functools.cache
 def commit() -> str:
-    """Return the commit of the source tree, with ``+changes`` if it was edited, or ``unknown`` outside git."""
+    """Return the commit of the source tree, with ``+changes`` if it was edited, or ``unknown`` outside its git."""
     here = Path(__file__).resolve().parent
     try:
         run = functools.partial(subprocess.run, cwd=here, capture_output=True, text=True, check=True, timeout=10)
+        run(["git", "ls-files", "--error-unmatch", Path(__file__).name])  # not the git of a project that uses meddel
         head = run(["git", "rev-parse", "--short=12", "HEAD"]).stdout.strip()
         changed = run(["git", "status", "--porcelain", "--untracked-files=no"]).stdout.strip()
     except (OSError, subprocess.SubprocessError):

@@ -1,22 +1,38 @@
-"""The command line: MedDEL on a folder of images, NormDEL on two numbers, and the whole paper in one command."""
+"""The command line: MedDEL on a folder of images, NormDEL on two numbers, and the whole paper in one command.
+
+Each command imports what it needs: torch takes seconds, and who asks for help or for two numbers needn't wait.
+"""
 
 from __future__ import annotations
 
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import numpy as np
-import torch
 import typer
+from typer.core import TyperGroup
 
-from meddel import __version__, config, embed as embedding, encoder, index, normdel as score, report as reporting
-from meddel import runner, selectors, tables
+from meddel import __version__
 from meddel.errors import MedDELError
-from meddel.store import Store
+
+
+class _Commands(TyperGroup):
+    """Says a problem, or that the user interrupted, in one line; typer itself would be silent or show a traceback."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except MedDELError as error:
+            print(f"meddel: {error}", file=sys.stderr)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            print("meddel: interrupted; run the same again to go on", file=sys.stderr)
+            raise typer.Exit(130) from None
+
 
 app = typer.Typer(
+    cls=_Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -27,7 +43,7 @@ app = typer.Typer(
 )
 
 
-class ProfileChoice(str, Enum):
+class ProfileChoice(StrEnum):
     """The profiles of `meddel.config`."""
 
     smoke = "smoke"
@@ -35,7 +51,7 @@ class ProfileChoice(str, Enum):
     paper = "paper"
 
 
-class KeepChoice(str, Enum):
+class KeepChoice(StrEnum):
     """Which image of a pair of near duplicates stays."""
 
     near = "near"
@@ -48,8 +64,9 @@ Out = Annotated[Path, typer.Option(help="Folder for everything that the run writ
 
 @app.command()
 def run(
-    profile: Annotated[ProfileChoice, typer.Option(help="smoke: minutes; laptop: a result on two cores; paper: a GPU.")]
-    = ProfileChoice.smoke,
+    profile: Annotated[
+        ProfileChoice, typer.Option(help="smoke: minutes; laptop: a result on two cores; paper: a GPU.")
+    ] = ProfileChoice.smoke,
     data: Annotated[Path | None, typer.Option(help="Folder of images, masks beside some; none: generated.")] = None,
     out: Out = Path("out"),
     seed: Annotated[int, typer.Option(min=0, help="First of the profile's seeds.")] = 0,
@@ -59,20 +76,24 @@ def run(
 
     What is finished in OUT is not done twice: interrupt it and call it again.
     """
-    checked = config.run(profile.value, seed=seed, data=data, out=out)
-    folder = "" if data is None else str(checked.data.resolve())
+    from meddel import config, report, runner, study, tables
+
+    folder = "" if data is None else str(data.expanduser().resolve())
     values = {"profile": profile.value, "seed": seed, "data": folder, "out": str(out.resolve())}
-    runner.run_notebooks(values, out.resolve(), only)
+    checked = config.run(profile.value, seed=seed, data=folder, out=values["out"])
+    if folder:
+        study.study_index(checked)  # what is wrong with the data is said before the first notebook starts
+    runner.run_notebooks(values, checked.out, only)
     if only is None:
-        print(tables.normdel_text(reporting.scores(out)))
-        print(f"report: {reporting.build(out)}")
+        print(tables.normdel_text(report.scores(out)))
+        print(f"report: {report.build(out)}")
 
 
 @app.command()
 def embed(
     images: Annotated[Path, typer.Argument(help="Folder of images, searched through.")],
     out: Annotated[Path, typer.Option(help="Folder of the store that is written.")],
-    model: Annotated[str, typer.Option(help="A plain ViT of timm.")] = encoder.HUB_NAME,
+    model: Annotated[str, typer.Option(help="A plain ViT of timm.")] = "vit_base_patch16_224",
     weights: Annotated[Path | None, typer.Option(help="Weights file; none: from the hub.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
 ) -> None:
@@ -80,10 +101,15 @@ def embed(
 
     Images that can't be read are listed in OUT/quarantine.csv. Interrupted, it goes on where it was.
     """
+    import torch
+
+    from meddel import encoder, index
+    from meddel.embed import embed
+
     table = index.build_index(images, quarantine=out / "quarantine.csv")
     network, _ = encoder.hub(model, weights)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    store = embedding.embed(table, out, model=network, batch=batch, device=device)
+    store = embed(table, out, model=network, batch=batch, device=device)
     print(f"{len(table)} images, {store.embeddings.shape[1]} numbers each: {out}")
 
 
@@ -92,11 +118,13 @@ def select(
     store: Annotated[Path, typer.Argument(help="Folder that `meddel embed` wrote.")],
     out: Annotated[Path, typer.Option(help="CSV of the paths to keep, best first.")],
     ratio: Annotated[float | None, typer.Option(help="Share to keep, such as 0.05.")] = None,
-    eta: Annotated[float | None, typer.Option(help="Instead of a ratio: cosine above which a pair is duplicate.")]
-    = None,
+    eta: Annotated[
+        float | None, typer.Option(help="Instead of a ratio: cosine above which a pair is duplicate.")
+    ] = None,
     selector: Annotated[str, typer.Option(help="meddel, or random as a baseline.")] = "meddel",
-    keep: Annotated[KeepChoice, typer.Option(help="Which of two duplicates stays, by distance to the centroid.")]
-    = KeepChoice.near,
+    keep: Annotated[
+        KeepChoice, typer.Option(help="Which of two duplicates stays, by distance to the centroid.")
+    ] = KeepChoice.near,
     k: Annotated[int | None, typer.Option(min=1, help="Clusters; none: sqrt(n / 2).")] = None,
     eps: Annotated[float, typer.Option(help="Farther than this from the centroid is an outlier.")] = 0.9,
     seed: Annotated[int, typer.Option(min=0)] = 0,
@@ -105,6 +133,11 @@ def select(
 
     Beside OUT lies a second file with the reasons: outlier at which distance, or duplicate of which image.
     """
+    import numpy as np
+
+    from meddel import config, selectors
+    from meddel.store import Store
+
     if (ratio is None) == (eta is None):
         raise MedDELError("give either --ratio or --eta", fix="such as --ratio 0.05")
     opened = Store.open(store)
@@ -130,14 +163,35 @@ def normdel(
     alpha: Annotated[float, typer.Option(help="Weight of the ratio.")] = 1.0,
 ) -> None:
     """Print NormDEL (Eq. 4-5): 1 / (1 + exp(-mIoU exp(-alpha R)))."""
-    print(f"{score.normdel(miou, ratio, alpha):.2%}")
+    from meddel.normdel import normdel
+
+    print(f"{100 * normdel(miou, ratio, alpha):.2f} %")
 
 
 @app.command()
 def report(out: Out = Path("out")) -> None:
     """Build the HTML report anew from what lies in OUT, and print the NormDEL table."""
-    print(tables.normdel_text(reporting.scores(out)))
-    print(f"report: {reporting.build(out)}")
+    from meddel import report, tables
+
+    print(tables.normdel_text(report.scores(out)))
+    print(f"report: {report.build(out)}")
+
+
+@app.command()
+def record(
+    folder: Annotated[Path, typer.Argument(help="Folder of the record; its name is that of the README's marks.")],
+    out: Out = Path("out"),
+    command: Annotated[str, typer.Option(help="What a person types to get it again.")] = "make study",
+    readme: Annotated[Path | None, typer.Option(help="Markdown file whose marks get the table.")] = None,
+) -> None:
+    """Keep the small part of a run that a project shows: its scores, table, figure and provenance."""
+    from meddel import artefacts, record
+
+    for path in record.record(out, folder, command):
+        print(path)
+    if readme is not None:
+        results = (folder / "results.md").read_text(encoding="utf-8")
+        artefacts.write_text(readme, record.insert(readme.read_text(encoding="utf-8"), folder.name, results))
 
 
 @app.callback(invoke_without_command=True)
@@ -150,11 +204,4 @@ def version(show: Annotated[bool, typer.Option("--version", help="Print the vers
 
 def main() -> None:
     """Run the command line. Exit codes: 0 done, 1 a problem said in one line, 2 wrong usage, 130 interrupted."""
-    try:
-        app(standalone_mode=True)
-    except MedDELError as error:
-        print(f"meddel: {error}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except KeyboardInterrupt:
-        print("meddel: interrupted; run the same again to go on", file=sys.stderr)
-        raise SystemExit(130) from None
+    app(prog_name="meddel")

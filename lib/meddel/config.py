@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from meddel.errors import MedDELError
@@ -224,11 +223,15 @@ def run(profile_name: str = "smoke", *, seed: int = 0, data: str | Path | None =
     Raises
     ------
     MedDELError
-        The profile is unknown, `seed` is negative or `data` is no folder.
+        The profile is unknown, `seed` is negative, `data` is no folder, or `out` lies inside it.
     """
     folder = Path(data).expanduser() if data else None
     if folder is not None and not folder.is_dir():
         raise MedDELError("no such folder", folder, "give the folder that holds your images")
+    if folder is not None and Path(out).resolve().is_relative_to(folder.resolve()):
+        raise MedDELError("the output folder lies inside the data folder", out, "give another --out folder")
+    import torch  # here, because it takes seconds and only a run asks for a device
+
     device = "cuda" if torch.cuda.is_available() else "cpu"
     values = {"profile": profile(profile_name), "seed": seed, "data": folder, "out": Path(out), "device": device}
     return validated(Run, values)

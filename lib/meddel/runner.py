@@ -8,15 +8,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import meddel_kernels
 import nbformat
 import papermill
 from nbconvert import HTMLExporter
 from papermill.exceptions import PapermillExecutionError
 
+import meddel_kernels
 from meddel import artefacts
 from meddel.errors import MedDELError
 from meddel.notebook import check_types
+
+RUN_PARAMETERS = frozenset({"profile", "seed", "data", "out"})
+"""What every run gives to all notebooks, whether a notebook takes it or not."""
 
 
 def notebooks() -> list[Path]:
@@ -55,10 +58,13 @@ def parameters_for(notebook: Path, values: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     MedDELError
-        A value is not of the type that the notebook states.
+        A value is not of the type that the notebook states, or its name is neither stated there nor a run's.
     """
     stated = papermill.inspect_notebook(str(notebook))
     types = {name: entry["inferred_type_name"] for name, entry in stated.items()}
+    for name in values:
+        if name not in types and name not in RUN_PARAMETERS:
+            raise MedDELError(f"unknown parameter {name!r}", notebook.stem, f"choose among {', '.join(types)}")
     check_types(types, values)
     return {name: value for name, value in values.items() if name in types}
 
@@ -69,31 +75,50 @@ def execute(notebook: Path, values: Mapping[str, Any], out: Path) -> bool:
     Returns
     -------
     bool
-        Whether it ran. It runs again if its source, its parameters or the library changed.
+        Whether it ran. It runs again if its source, its parameters, the data's folder or the library changed.
 
     Raises
     ------
     MedDELError
-        A cell failed; the notebook as far as it came is kept for reading.
+        A cell failed or its kernel died; the notebook as far as it came is kept for reading. Or `out` can't be written.
     """
     target = out / "notebooks" / notebook.name
     page = target.with_suffix(".html")
     parameters = parameters_for(notebook, values)
-    key = artefacts.hash_of("notebook", notebook.read_bytes(), parameters, library_hash())
+    data = artefacts.hash_of_listing(Path(parameters["data"])) if parameters.get("data") else ""
+    key = artefacts.hash_of("notebook", notebook.read_bytes(), parameters, data, library_hash())
     if artefacts.is_finished(page, key):
         return False
-    target.parent.mkdir(parents=True, exist_ok=True)
     with artefacts.recorded(page, key, parameters=parameters, seed=values.get("seed")):
-        try:
-            papermill.execute_notebook(
-                str(notebook), str(target), parameters, kernel_name="python3", progress_bar=False
-            )
-        except PapermillExecutionError as error:
-            reason = f"{notebook.stem}, cell {error.exec_count}: {error.ename}: {error.evalue}"
-            raise MedDELError(reason, target, "see the notebook there; run the same again to go on") from error
+        _papermill(notebook, target, parameters)
         executed = nbformat.read(target, as_version=4)
         artefacts.write_text(page, HTMLExporter(embed_images=True).from_notebook_node(executed)[0])
     return True
+
+
+def _papermill(notebook: Path, target: Path, parameters: Mapping[str, Any]) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        papermill.execute_notebook(
+            str(notebook),
+            str(target),
+            dict(parameters),
+            kernel_name="python3",
+            progress_bar=False,
+            extra_arguments=["--log-level=40"],  # the kernel's errors, not its advice
+        )
+    except PapermillExecutionError as error:
+        reason = error.evalue if error.ename == MedDELError.__name__ else f"{error.ename}: {error.evalue}"
+        place = f"{notebook.stem}, cell {error.exec_count}"
+        raise MedDELError(
+            f"{place}: {reason}", target, "see the notebook there; run the same again to go on"
+        ) from error
+    except RuntimeError as error:  # nbclient's DeadKernelError
+        raise MedDELError(
+            f"{notebook.stem}: {error}", target, "free some memory or take a smaller profile; run the same again"
+        ) from error
+    except OSError as error:
+        raise artefacts.unwritable(target, error) from error
 
 
 def run_notebooks(values: Mapping[str, Any], out: Path, only: str | None = None) -> None:
@@ -105,7 +130,11 @@ def run_notebooks(values: Mapping[str, Any], out: Path, only: str | None = None)
     for number, notebook in enumerate(todo, 1):
         before = time.perf_counter()
         print(f"[{number:2d}/{len(todo)}] {notebook.stem} ...", end="", flush=True)
-        ran = execute(notebook, values, out)
+        try:
+            ran = execute(notebook, values, out)
+        except BaseException:
+            print(flush=True)  # what is said next begins its own line
+            raise
         print(f" {time.perf_counter() - before:.0f} s" if ran else " done before", flush=True)
     print(f"{len(todo)} notebooks in {time.perf_counter() - start:.0f} s")
 

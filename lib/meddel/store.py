@@ -106,7 +106,8 @@ class StoreWriter:
         self.folder = Path(folder)
         self.index = index
         self.shard_rows = shard_rows
-        manifest = {"dim": dim, "dtype": "float16", "encoder": dict(encoder), "rows": index.num_rows, "shards": []}
+        facts = json.loads(json.dumps(dict(encoder)))  # as they are read back: a tuple becomes a list
+        manifest = {"dim": dim, "dtype": "float16", "encoder": facts, "rows": index.num_rows, "shards": []}
         manifest["key"] = artefacts.hash_of("store", data_hash(index), manifest, shard_rows)
         begun = _read_manifest(self.folder)
         if begun is not None and begun["key"] == manifest["key"]:

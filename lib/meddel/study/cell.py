@@ -52,6 +52,7 @@ def pretrained(run: Run, cell: Cell) -> Path | None:
         folder(run, cell) / "pretrain",
         device=run.device,
         data_hash=chosen.data_hash,
+        pool=len(chosen.rows),
     )
 
 

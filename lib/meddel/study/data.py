@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -43,7 +42,7 @@ def study_index(run: Run) -> pa.Table:
     if folder is None:
         folder = synthetic.generate(run.out / "data", run.profile.synthetic, seed=0)
     path = run.out / "index.parquet"
-    key = artefacts.hash_of("index", _listing(folder))
+    key = artefacts.hash_of("index", artefacts.hash_of_listing(folder))
     if artefacts.is_finished(path, key):
         return index.read_index(path)
     with artefacts.recorded(path, key, parameters={"folder": str(folder)}):
@@ -87,17 +86,19 @@ def segmentation_set(run: Run, name: str, seed: int) -> SegmentationSet:
 def pool(run: Run, seed: int) -> Pool:
     """Return the pre-training pool of `seed`: the sources, and the unlabelled training images downstream if asked.
 
-    No image of a validation or test split is in it (FACTS: leakage makes 100 % see test images that 5 % mostly miss).
+    No image of a validation or test split is in it, nor a copy of one in another set (FACTS: leakage makes 100 % see
+    test images that 5 % mostly miss).
     """
     table = study_index(run)
     pretraining, downstream = roles(run)
-    sources = np.array(table["source"].to_pylist())
-    wanted = np.isin(sources, pretraining)
-    if run.profile.pool_downstream_train:
-        for name in downstream:
-            rows, parts = _labelled(run, table, name, seed)
-            wanted[rows[parts == "train"]] = True
-    rows = np.flatnonzero(wanted)
+    content = np.array(table["sha256"].to_pylist())
+    wanted = np.isin(table["source"].to_pylist(), pretraining)
+    held_out = np.zeros(len(wanted), dtype=bool)
+    for name in downstream:
+        rows, parts = _labelled(run, table, name, seed)
+        wanted[rows] = run.profile.pool_downstream_train & (parts == "train")
+        held_out[rows] = parts != "train"
+    rows = np.flatnonzero(wanted & ~np.isin(content, content[held_out]))
     part = table.take(rows)
     return Pool(index=part, rows=rows, data_hash=index.data_hash(part))
 
@@ -107,9 +108,3 @@ def _labelled(run: Run, table: pa.Table, name: str, seed: int) -> tuple[np.ndarr
     here = pc.and_(pc.equal(table["source"], name), pc.is_valid(table["mask"]))
     rows = np.flatnonzero(here.to_numpy(zero_copy_only=False))
     return rows, splits.split(table.take(rows), seed, *run.profile.segment.shares)
-
-
-def _listing(folder: Path) -> list[tuple[str, int, int]]:
-    """Return name, size and time of change of every file, which tells a changed folder without reading it."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [(str(path), (state := path.stat()).st_size, state.st_mtime_ns) for path in files]

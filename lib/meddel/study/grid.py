@@ -20,8 +20,9 @@ class Cell(Config):
     @property
     def name(self) -> str:
         """A folder name that tells the cells of one seed apart."""
+        ratio = "" if self.selector in ("none", "all") else f"-{self.ratio:g}"
         share = "" if self.compute == 1 else f"-compute-{self.compute:g}"
-        return self.selector if self.selector in ("none", "all") else f"{self.selector}-{self.ratio:g}{share}"
+        return f"{self.selector}{ratio}{share}"
 
 
 def cells(run: Run, selectors: tuple[str, ...] = ("random", "meddel")) -> list[Cell]:
