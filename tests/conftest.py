@@ -1,13 +1,30 @@
-"""Fixtures that all tests share."""
+"""Fixtures that several test files share."""
 
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from meddel import cli, encoder
+from meddel.config import EncoderConfig
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+TINY = EncoderConfig(image_size=32, patch_size=8, width=24, depth=1, heads=2)
+
+
+class Done(NamedTuple):
+    """What a command ended with: exit code and what it wrote."""
+
+    code: int
+    out: str
+    err: str
 
 
 @pytest.fixture(scope="session")
@@ -16,4 +33,38 @@ def realdata() -> Path:
     folder = Path(os.environ.get("MEDDEL_REALDATA", REPOSITORY.parent / "shared" / "realdata"))
     if not folder.is_dir():
         pytest.skip("no real images: set MEDDEL_REALDATA to the folder that holds kvasir_seg and the others")
+    return folder
+
+
+@pytest.fixture
+def meddel(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """The command line with the given arguments, in this process, without progress bars."""
+    monkeypatch.setenv("MEDDEL_PROGRESS", "0")
+
+    def call(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["meddel", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return Done(ended.value.code or 0, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of a tiny encoder with random weights, as `meddel embed --weights` takes them."""
+    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
+    encoder.save(encoder.build(TINY, seed=0), TINY, path)
+    return path
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of twelve pictures."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(12):
+        coarse = np.random.default_rng(number).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        Image.fromarray(coarse).resize((48, 40), Image.Resampling.BICUBIC).save(folder / f"p{number:02d}.png")
     return folder
