@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from meddel import contact_sheet, figures, index
@@ -31,10 +32,10 @@ def _save(array: np.ndarray, path: Path) -> None:
     Image.fromarray(array).save(path)
 
 
-def shown(figure, columns: int) -> list[list[np.ndarray]]:
+def shown(figure: Figure, columns: int) -> list[list[np.ndarray]]:
     """The pictures on a sheet, row by row."""
-    drawn = [[np.asarray(image.get_array()) for image in axis.get_images()] for axis in figure.axes]
-    return [sum(drawn[start : start + columns], []) for start in range(0, len(drawn), columns)]
+    rows = [figure.axes[start : start + columns] for start in range(0, len(figure.axes), columns)]
+    return [[np.asarray(image.get_array()) for axis in row for image in axis.get_images()] for row in rows]
 
 
 def test_images_are_evenly_spaced_and_of_the_size_asked_for(pictures: pa.Table) -> None:

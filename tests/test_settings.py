@@ -21,7 +21,12 @@ def test_the_papers_profile_agrees_with_what_is_printed() -> None:
     assert settings.follows_the_paper(run)
     assert not settings.follows_the_paper(config.run("smoke"))
     rows = settings.settings(run).set_index(["step", "setting"])
-    for key in (("pre-train", "method"), ("pre-train", "batch"), ("pre-train", "peak learning rate"), ("select", "eps")):
+    for key in (
+        ("pre-train", "method"),
+        ("pre-train", "batch"),
+        ("pre-train", "peak learning rate"),
+        ("select", "eps"),
+    ):
         assert rows.paper[key] == rows.this_run[key]
     assert rows.paper["segment", "epochs"] == "200, 300, 500"
 

@@ -145,11 +145,11 @@ _PROFILES: dict[str, dict[str, Any]] = {
         "seeds": 2,
         "encoder": {"image_size": 64, "patch_size": 8, "width": 96, "depth": 3, "heads": 3},
         "pretrain": {
-            "method": "mae", "images_seen": 3_200, "batch": 32, "lr": 1e-3, "decoder_width": 64, "decoder_depth": 1,
+            "method": "mae", "images_seen": 6_400, "batch": 32, "lr": 1e-3, "decoder_width": 64, "decoder_depth": 1,
         },
         "segment": {
-            "heads": ("mlp", "probe"), "labels": 40, "epochs": 4, "batch": 16, "lr": 1e-3, "hidden": 128,
-            "probe_epochs": 20,
+            "heads": ("mlp", "probe"), "labels": 60, "epochs": 8, "batch": 16, "lr": 1e-3, "hidden": 128,
+            "probe_epochs": 40,
         },
         "synthetic": {"frames_per_source": 240, "images_per_set": 120, "size": 128},
     },

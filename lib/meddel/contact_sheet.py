@@ -22,8 +22,8 @@ def contact_sheet(index: pa.Table, columns: int = 8, size: int = 160) -> Figure:
     Parameters
     ----------
     index : pa.Table
-        `meddel.index.INDEX_SCHEMA`. Of every source, images are taken at even distances in the order of their ids, which
-        for video is the order of time.
+        `meddel.index.INDEX_SCHEMA`. Of every source, images are taken at even distances in the order of their ids,
+        which for video is the order of time.
     columns : int
         Images per source, at most.
     size : int
@@ -53,16 +53,13 @@ def contact_sheet(index: pa.Table, columns: int = 8, size: int = 160) -> Figure:
             places = np.unique(np.linspace(0, part.num_rows - 1, min(columns, part.num_rows)).astype(int))
             for axis, image in zip(axes[row * columns :], part.take(places).to_pylist(), strict=False):
                 _show(axis, image, size)
-            # The heading is longer than its picture is wide: left out of the layout, it does not widen the first column.
+            # The heading is wider than its picture: left out of the layout, it does not widen the first column.
             axes[row * columns].set_title(f"{source}: {counted}", loc="left", fontsize=8.5).set_in_layout(False)
             lines.append(f"{source}: {counted}")
         figure.get_layout_engine().set(h_pad=0.09)
-        style.message(figure, f"The {len(sources)} sets of this run" + (", masks outlined" if _has_masks(index) else ""))
+        outlined = ", masks outlined" if index["mask"].null_count < index.num_rows else ""
+        style.message(figure, f"The {len(sources)} sets of this run{outlined}")
     return style.describe(figure, f"Up to {columns} images of every set, one row a set. {'; '.join(lines)}.")
-
-
-def _has_masks(index: pa.Table) -> bool:
-    return index["mask"].null_count < index.num_rows
 
 
 def _show(axis: Axes, row: dict[str, str], size: int) -> None:

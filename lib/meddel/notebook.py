@@ -5,6 +5,7 @@ papermill only warns about a misspelt parameter and turns ``-p flag true`` into 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -14,6 +15,9 @@ import pandas as pd
 from meddel import artefacts, claims, config
 from meddel.config import Run
 from meddel.errors import MedDELError
+
+# Libraries import tqdm's notebook bars, which ask for a package that a page without widgets has no use for.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
 # What IPython itself puts into a notebook's namespace without an underscore.
 _IPYTHON = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open"})

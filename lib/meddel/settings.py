@@ -1,4 +1,4 @@
-"""The settings of section 4.1: what the paper prints, what can be derived from it, what it leaves open, and this run's."""
+"""The settings of section 4.1: what the paper prints, what follows from it, what it leaves open, and this run's."""
 
 from __future__ import annotations
 
@@ -103,14 +103,16 @@ def _segmentation(run: Run) -> list[tuple[str, str, str, str, str]]:
     epochs = sorted({round(end / 100) * 100 for end in ends})
     names = {"mlp": "MLP, encoder fine-tuned", "probe": "MLP on the frozen encoder", "dpt": "DPT, encoder fine-tuned"}
     labels = "all" if chosen.labels is None else f"{chosen.labels}"
+    parts = zip(chosen.shares, ("train", "validation", "test"), strict=True)
+    shares = ", ".join(f"{share:.0%} {part}" for share, part in parts)
     return [
         (step, "head", "simple MLP", PRINTED, "; ".join(names[head] for head in chosen.heads)),
         (step, "epochs", ", ".join(map(str, epochs)), DERIVED, f"{chosen.epochs} (probe: {chosen.probe_epochs})"),
         (step, "labelled images", "–", OPEN, labels),
         (step, "batch", "–", OPEN, f"{chosen.batch}"),
         (step, "learning rate", "–", OPEN, f"{chosen.lr:g} (probe: {chosen.probe_lr:g})"),
-        (step, "splits", "–", OPEN, "official, else by video: 80 % train, 10 % validation, 10 % test"),
-        (step, "epoch that counts", "last, chosen without a validation set", DERIVED, "last; best on validation beside it"),
+        (step, "splits", "–", OPEN, f"official, else by video: {shares}"),
+        (step, "epoch that counts", "last, without a validation set", DERIVED, "last, and best on validation"),
         (step, "seeds", "–", OPEN, ", ".join(map(str, run.seeds))),
         (step, "hardware", "–", OPEN, run.device),
     ]

@@ -76,10 +76,10 @@ def check(selection: pa.Table, truth: pa.Table) -> dict[str, float]:
     Returns
     -------
     dict of float
-        Fractions; NaN where there was nothing to remove. *repeats_removed*: of the repeats among the n images, the share
-        that no longer is one. *disruptive_removed*: of the disruptive images. *repeats_kept*, *disruptive_kept*: share of
-        the kept images that are one. *groups*, *videos*, *centres*: share of those of the n images of which an image
-        stayed.
+        Fractions; NaN where there was nothing to remove. *repeats_removed*: of the repeats among the n images, the
+        share that no longer is one. *disruptive_removed*: of the disruptive images. *repeats_kept*, *disruptive_kept*:
+        share of the kept images that are one. *groups*, *videos*, *centres*: share of those of the n images of which an
+        image stayed.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def check(selection: pa.Table, truth: pa.Table) -> dict[str, float]:
 
 
 def by_kind(selection: pa.Table, truth: pa.Table) -> pd.DataFrame:
-    """Tell which kinds of disruption a selection keeps more of than of all images, and which less.
+    """Tell how much a selection keeps of each kind of disruption, and of the images without.
 
     Returns
     -------
