@@ -27,6 +27,7 @@ MAX_CELLS, MAX_PARAMETERS = 40, 8
 
 IMPORT_NAMES = {
     "huggingface-hub": "huggingface_hub",
+    "ipython": "IPython",
     "pillow": "PIL",
     "scikit-learn": "sklearn",
     "segmentation-models-pytorch": "segmentation_models_pytorch",

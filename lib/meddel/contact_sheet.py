@@ -53,10 +53,13 @@ def contact_sheet(index: pa.Table, columns: int = 8, size: int = 160) -> Figure:
             places = np.unique(np.linspace(0, part.num_rows - 1, min(columns, part.num_rows)).astype(int))
             for axis, image in zip(axes[row * columns :], part.take(places).to_pylist(), strict=False):
                 _show(axis, image, size)
-            # The heading is wider than its picture: left out of the layout, it does not widen the first column.
-            axes[row * columns].set_title(f"{source}: {counted}", loc="left", fontsize=8.5).set_in_layout(False)
+            # A title would widen the first column to its own width; a note outside the layout does not.
+            heading = {"xytext": (0, 4), "textcoords": "offset points", "fontsize": 8.5}
+            axes[row * columns].annotate(
+                f"{source}: {counted}", (0, 1), xycoords="axes fraction", **heading
+            ).set_in_layout(False)
             lines.append(f"{source}: {counted}")
-        figure.get_layout_engine().set(h_pad=0.09)
+        figure.get_layout_engine().set(h_pad=0.13)
         outlined = ", masks outlined" if index["mask"].null_count < index.num_rows else ""
         style.message(figure, f"The {len(sources)} sets of this run{outlined}")
     return style.describe(figure, f"Up to {columns} images of every set, one row a set. {'; '.join(lines)}.")

@@ -12,7 +12,7 @@ from meddel.figures import style
 _COLOURS = (style.RED, style.BLUE, style.GREEN, style.PURPLE, style.ORANGE)
 
 
-def differences(judged: pd.DataFrame, claim: str, head: str) -> Figure:
+def differences(judged: pd.DataFrame, claim: str, head: str, margin: float | None = None) -> Figure:
     """Draw the differences of one claim, one line per set and one colour per ratio, with intervals over the seeds.
 
     Parameters
@@ -23,6 +23,8 @@ def differences(judged: pd.DataFrame, claim: str, head: str) -> Figure:
         Which of its claims.
     head : str
         Which head.
+    margin : float, optional
+        Equivalence margin (fraction), drawn as a grey band.
 
     Returns
     -------
@@ -42,6 +44,8 @@ def differences(judged: pd.DataFrame, claim: str, head: str) -> Figure:
     step = 0.6 / len(ratios)
     with style.styled():
         figure, [axis] = style.new(1, 1, 7.2, 1.3 + 0.42 * len(sets))
+        if margin is not None:
+            axis.axvspan(-100 * margin, 100 * margin, color=style.LIGHT, alpha=0.4, linewidth=0)
         axis.axvline(0, color=style.GREY, linewidth=1)
         for place, ratio in enumerate(ratios):
             part = table[table.ratio == ratio]
@@ -53,7 +57,7 @@ def differences(judged: pd.DataFrame, claim: str, head: str) -> Figure:
         axis.invert_yaxis()
         axis.grid(axis="y", visible=False)
         figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=len(ratios))
-        style.message(figure, f"{claim}? Differences and intervals over {table.seeds.max()} seeds, head {head}")
+        style.message(figure, f"{claim}? Differences over {table.seeds.max()} seeds, head {head}")
     numbers = ["ratio", "difference", "low", "high"]
     points = table.assign(**{name: 100 * table[name] for name in numbers})
     text = "; ".join(
