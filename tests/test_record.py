@@ -20,14 +20,15 @@ RECORDS = sorted((REPOSITORY / "data_manifests" / "results").glob("*/results.md"
 
 @pytest.fixture
 def out(tmp_path: Path) -> Path:
-    """A run's folder with the scores of four arms on one set, and the provenance of a cell."""
+    """A run's folder with the scores of four arms on one set with two heads, and the provenance of a cell."""
     arms = [("none", 0.0, 0.2), ("all", 1.0, 0.4), ("random", 0.05, 0.3), ("meddel", 0.05, 0.31)]
     rows = [
         {
-            "set": "polyps", "selector": selector, "ratio": ratio, "seed": seed, "head": "mlp", "epoch": epoch,
+            "set": "polyps", "selector": selector, "ratio": ratio, "seed": seed, "head": head, "epoch": epoch,
             "split": split, "foreground_iou": iou + 0.01 * seed + 0.001 * epoch, "two_class_miou": 0.6, "seconds": 1.0,
         }
         for selector, ratio, iou in arms
+        for head in ("mlp", "probe")
         for seed in (0, 1)
         for epoch in (1, 2)
         for split in ("val", "test")
@@ -45,7 +46,7 @@ def test_record_keeps_one_test_score_per_training_with_its_provenance(out: Path,
     assert sorted(path.name for path in written) == sorted(path.name for path in folder.iterdir())
     with (folder / "scores.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 8
+    assert len(rows) == 16
     assert {row["epoch"] for row in rows} == {"2"}
     made = json.loads((folder / "provenance.json").read_text())
     assert made["command"] == "make study PROFILE=tiny"
@@ -54,8 +55,9 @@ def test_record_keeps_one_test_score_per_training_with_its_provenance(out: Path,
     text = (folder / "results.md").read_text()
     assert "make study PROFILE=tiny" in text
     assert "MedDEL, 5 %" in text
-    with Image.open(folder / "segmentation.png") as picture:
-        assert picture.width > 300
+    for head in ("mlp", "probe"):
+        with Image.open(folder / f"segmentation_{head}.png") as picture:
+            assert picture.width > 300
 
 
 def test_record_of_nothing_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def record(out: Path, folder: Path, command: str) -> list[Path]:
         A run's folder, its study finished.
     folder : Path
         Gets ``scores.csv`` (`evidence.final_scores`: the test split at the last epoch), ``results.md`` (the NormDEL
-        table and how it was made), ``segmentation.png`` (Fig. 4) and ``provenance.json``.
+        table and how it was made), ``segmentation_<head>.png`` (Fig. 4) and ``provenance.json``.
     command : str
         What a person types to get it again.
 
@@ -37,6 +37,7 @@ def record(out: Path, folder: Path, command: str) -> list[Path]:
     """
     table = scores(out)
     made = _made(out)
+    drawn = {head: figures.fig4(table, head) for head in sorted(set(table["head"].to_pylist()))}
     last = evidence.final_scores(table).sort_values(["set", "head", "selector", "ratio", "seed"])
     artefacts.write_text(folder / "scores.csv", last.round(6).to_csv(index=False, lineterminator="\n"))
     artefacts.write_json(folder / "provenance.json", {"command": command, **made})
@@ -46,9 +47,12 @@ def record(out: Path, folder: Path, command: str) -> list[Path]:
         f"```text\n{tables.normdel_text(table).strip()}\n```\n"
     )
     artefacts.write_text(folder / "results.md", text)
-    [picture, vector] = figures.save(figures.fig4(table), folder, "segmentation", dpi=110)
-    vector.unlink()
-    return [folder / "scores.csv", folder / "provenance.json", folder / "results.md", picture]
+    pictures = []
+    for head, figure in drawn.items():
+        [picture, vector] = figures.save(figure, folder, f"segmentation_{head}", dpi=110)
+        vector.unlink()
+        pictures.append(picture)
+    return [folder / "scores.csv", folder / "provenance.json", folder / "results.md", *pictures]
 
 
 def insert(readme: str, name: str, results: str) -> str:

@@ -52,6 +52,8 @@ def fig6(results: pd.DataFrame | None = None) -> Figure:
             axis.set(xlabel="", ylabel="", title=f"{name}: mean {mean:.1f}")
             lowest = row + 1 == len(lines) or column >= len(lines[row + 1])
             axis.tick_params(length=0, labelbottom=lowest)
+            axis.tick_params(axis="x", rotation=90)
+            axis.tick_params(axis="y", rotation=0)
             axis.grid(visible=False)
             sentences.append(f"{name} {mean:.1f}")
         for axis in axes:
