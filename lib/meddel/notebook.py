@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
 
-import pandas as pd
-
-from meddel import artefacts, claims, config
+from meddel import artefacts, claims, config, tables
 from meddel.config import Run
 from meddel.errors import MedDELError
+from meddel.tables import Rendered
 
 # Libraries import tqdm's notebook bars, which ask for a package that a page without widgets has no use for.
 warnings.filterwarnings("ignore", message="IProgress not found")
@@ -67,7 +66,7 @@ def check_types(types: Mapping[str, Any], values: Mapping[str, Any]) -> None:
             raise MedDELError(f"parameter {name}={value!r} is {found}", fix=f"give a value of type {kind}")
 
 
-def conclude(run: Run, section: str, ours: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
+def conclude(run: Run, section: str, ours: Mapping[str, tuple[str, str]]) -> Rendered:
     """Set our results beside the claims of `section`, and keep the table for the report.
 
     Parameters
@@ -81,9 +80,9 @@ def conclude(run: Run, section: str, ours: Mapping[str, tuple[str, str]]) -> pd.
 
     Returns
     -------
-    DataFrame
+    Rendered
         claim, published, ours, verdict.
     """
     table = claims.compare(section, ours)
     artefacts.write_json(run.out / "verdicts" / f"section-{section}.json", table.to_dict("records"))
-    return table
+    return tables.comparison(table, name="verdict", title=f"Section {section}: published, ours, verdict")

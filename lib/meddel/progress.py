@@ -6,10 +6,12 @@ through this one function.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterable
-from typing import TypeVar
+from pathlib import Path
+from typing import TextIO, TypeVar
 
 from tqdm import tqdm
 
@@ -33,16 +35,25 @@ def progress(items: Iterable[T] | None = None, *, what: str, total: int | None =
     Notes
     -----
     On a stream that is no terminal the bar is refreshed every 10 s, so that a log stays short.
-    ``MEDDEL_PROGRESS=0`` turns all bars off.
+    ``MEDDEL_PROGRESS=0`` turns all bars off; any other value is the file or terminal that they are written to, which
+    is how the bars of a notebook's kernel reach the person who started it.
     """
-    interactive = sys.stderr.isatty()
+    wanted = os.environ.get("MEDDEL_PROGRESS", "")
+    stream = _opened(wanted) if wanted not in ("", "0") else sys.stderr
+    interactive = stream.isatty()
     return tqdm(
         items,
+        file=stream,
         desc=what,
         total=total,
         unit=unit,
         mininterval=0.2 if interactive else 10.0,
-        disable=os.environ.get("MEDDEL_PROGRESS") == "0",
+        disable=wanted == "0",
         leave=interactive,
         dynamic_ncols=interactive,
     )
+
+
+@functools.cache
+def _opened(path: str) -> TextIO:
+    return Path(path).open("a", encoding="utf-8")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -123,6 +125,8 @@ def _papermill(notebook: Path, target: Path, parameters: Mapping[str, Any]) -> N
 
 def run_notebooks(values: Mapping[str, Any], out: Path, only: str | None = None) -> None:
     """Execute the notebooks whose names hold `only` (default: all), saying what goes on; all are checked first."""
+    # A kernel inherits this: its bars belong on the terminal, and not into the notebook's page.
+    os.environ.setdefault("MEDDEL_PROGRESS", os.ttyname(2) if sys.stderr.isatty() else "0")
     todo = chosen(only)
     for notebook in todo:
         parameters_for(notebook, values)

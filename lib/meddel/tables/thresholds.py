@@ -25,7 +25,7 @@ def table2(levels: pd.DataFrame | None = None) -> Rendered:
     frame = pd.DataFrame(
         {
             "ratio": table.ratio.map(ratio_label),
-            "threshold eta (cosine)": table.eta.map("{:.3g}".format),
+            "threshold eta (cosine)": table.eta.map("{:.4g}".format),
             "images kept": table.images_kept.map("{:,.0f}".format),
             "exact ratio (%)": table.exact_ratio.map(percent),
             "pre-training epochs": table.pretraining_epochs.map("{:,.5g}".format),

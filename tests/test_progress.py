@@ -1,0 +1,30 @@
+"""Progress bars: where they are written, and when there are none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from meddel.progress import progress
+
+
+def test_bars_go_to_the_named_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "bars"
+    monkeypatch.setenv("MEDDEL_PROGRESS", str(target))
+    assert list(progress(range(3), what="count", unit="step")) == [0, 1, 2]
+    assert "count" in target.read_text()
+
+
+def test_bars_can_be_turned_off(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("MEDDEL_PROGRESS", "0")
+    assert list(progress(range(3), what="count")) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bar_that_is_advanced_by_hand_counts_to_its_total(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MEDDEL_PROGRESS", str(tmp_path / "bars"))
+    with progress(what="bytes", total=10, unit="B") as bar:
+        bar.update(4)
+        bar.update(6)
+        assert bar.n == bar.total == 10
