@@ -148,8 +148,8 @@ _PROFILES: dict[str, dict[str, Any]] = {
             "method": "mae", "images_seen": 6_400, "batch": 32, "lr": 1e-3, "decoder_width": 64, "decoder_depth": 1,
         },
         "segment": {
-            "heads": ("mlp", "probe"), "labels": 60, "epochs": 8, "batch": 16, "lr": 1e-3, "hidden": 128,
-            "probe_epochs": 40,
+            "heads": ("mlp", "probe"), "labels": 80, "epochs": 16, "batch": 8, "lr": 1e-3, "hidden": 128,
+            "probe_epochs": 60,
         },
         "synthetic": {"frames_per_source": 240, "images_per_set": 120, "size": 128},
     },
@@ -158,7 +158,7 @@ _PROFILES: dict[str, dict[str, Any]] = {
         "seeds": 3,
         "encoder": {"image_size": 64, "patch_size": 8, "width": 128, "depth": 6, "heads": 4},
         "pretrain": {
-            "method": "mae", "images_seen": 40_000, "batch": 32, "lr": 1e-3, "decoder_width": 64, "decoder_depth": 2,
+            "method": "mae", "images_seen": 120_000, "batch": 64, "lr": 1.5e-3, "decoder_width": 64, "decoder_depth": 2,
         },
         "segment": {
             "heads": ("mlp", "probe"), "labels": 200, "epochs": 12, "batch": 16, "lr": 1e-3, "hidden": 256,

@@ -21,7 +21,7 @@ from meddel.synthetic.render import Frame, render_frame
 from meddel.synthetic.scene import build_scene
 from meddel.synthetic.truth import TRUTH_SCHEMA, gather_truth
 
-GENERATOR_VERSION = 2
+GENERATOR_VERSION = 3
 TRUTH_FILE = "truth.parquet"
 FRAME_LIST = "frames.csv"
 

@@ -55,12 +55,12 @@ def grow_polyp(rng: np.random.Generator, shape: Shape, foot: np.ndarray, normal:
 
     stretch = rng.uniform(0.8, 1.25)
     if shape == "flat":
-        lump(0.0, 0, 0, (rng.uniform(0.2, 0.36), stretch, 1 / stretch))
+        lump(0.0, 0, 0, (rng.uniform(0.3, 0.45), stretch, 1 / stretch))
         for _ in range(rng.integers(1, 4)):
             angle = rng.uniform(0, 2 * math.pi)
             lump(0.0, 0.6 * math.cos(angle), 0.6 * math.sin(angle), (0.22, 0.5, 0.6))
     elif shape == "sessile":
-        lump(rng.uniform(-0.1, 0.35), 0, 0, (rng.uniform(0.45, 0.85), stretch, 1 / stretch))
+        lump(rng.uniform(0.0, 0.45), 0, 0, (rng.uniform(0.6, 1.0), stretch, 1 / stretch))
         for _ in range(rng.choice([0, 0, 1, 3, 5])):
             angle, part = rng.uniform(0, 2 * math.pi), rng.uniform(0.4, 0.6)
             lump(rng.uniform(0.0, 0.45), 0.65 * math.cos(angle), 0.65 * math.sin(angle), (part, part, part))
@@ -75,11 +75,13 @@ def grow_polyp(rng: np.random.Generator, shape: Shape, foot: np.ndarray, normal:
     lumps = np.asarray(rows)
     middle = lumps[:, :3].mean(0)
     reach = (np.linalg.norm(lumps[:, :3] - middle, axis=1) + lumps[:, 12:].max(1)).max()
-    knobs = rng.choice([0.02, 0.04, 0.06]) * (0.4 if shape == "flat" else 1.0)
-    surface = np.array([size * rng.uniform(0.2, 0.65), size * rng.uniform(0.08, 0.3), size * knobs,
+    knobs = rng.choice([0.03, 0.05, 0.07]) * (0.5 if shape == "flat" else 1.0)
+    surface = np.array([size * rng.uniform(0.1, 0.4), size * rng.uniform(0.08, 0.3), size * knobs,
                         rng.choice([rng.uniform(1.6, 3.0), rng.uniform(4, 8)]) / size, rng.uniform(0, 6)])  # fmt: skip
-    colour = np.array([rng.normal(0.1, 0.25), rng.uniform(0, 0.09), rng.normal(0.03, 0.1),
-                       rng.uniform(0.05, 0.7), rng.uniform(0.0, 0.9)])  # fmt: skip
+    redder = rng.random() < 0.6  # than the mucosa around it, or else paler
+    colour = np.array([rng.uniform(0.2, 0.9) if redder else rng.uniform(-0.35, -0.1),
+                       rng.uniform(0.0, 0.06) if redder else rng.uniform(0.03, 0.12), rng.normal(0.03, 0.1),
+                       rng.uniform(0.3, 1.1), rng.uniform(0.0, 0.6)])  # fmt: skip
     return Polyp(shape, lumps, np.append(middle, reach * 1.05 + 2 * surface[0]), surface, colour)
 
 

@@ -23,7 +23,7 @@ from meddel.synthetic.shade import INSTRUMENT, POLYP, render_light, wall_normal
 from meddel.synthetic.skin import Skin, draw_skin
 from meddel.synthetic.texture import texture_bank
 
-POLYP_AREA = (0.01, 0.30)
+POLYP_AREA = (0.015, 0.45)
 _PREVIEW = 40
 _ATTEMPTS, _REFILLS = 12, 4
 
@@ -82,7 +82,7 @@ def build_scene(seed: int, name: str, video: int, config: SyntheticConfig) -> Sc
     """Return the scene of a video. Depends on its arguments only.
 
     In a labelled set, draws are repeated until its polyps (or its instrument) show in every frame that is written,
-    polyps with 1 to 30 % of the picture.
+    polyps with 1.5 to 45 % of the picture.
     """
     data_set = DATA_SETS[name]
     for attempt in range(_ATTEMPTS):
@@ -123,8 +123,8 @@ def _furnish(rng: np.random.Generator, scene: Scene) -> Scene:
 def _place_polyp(rng: np.random.Generator, centre: Centre, wall: Wall, path: CameraPath) -> Polyp:
     """Return a polyp where a random ray of the middle frame meets the wall, of a random size in the picture."""
     middle = len(path.position) // 2
-    shape = SHAPES[rng.choice(3, p=(0.6, 0.15, 0.25))]
-    share = math.exp(rng.uniform(math.log(0.018), math.log(0.5)))
+    shape = SHAPES[rng.choice(3, p=(0.65, 0.2, 0.15))]
+    share = math.exp(rng.uniform(math.log(0.035), math.log(0.6)))
     none = (NO_LUMPS, np.zeros(1, np.int64), np.zeros((0, 4)), np.zeros((0, 5)))
     for _ in range(20):
         spread, turn = math.sqrt(rng.uniform(0, 0.8)), rng.uniform(0, 2 * math.pi)

@@ -174,7 +174,8 @@ def render_light(
             )  # fmt: skip
             if mirrored > 0:
                 mirrored *= skin.gloss * max(0.0, skin.wet + sample(clouds, 0, 0.5 * u + 200, v))
-            base = diffuse * open_space
+            # The crease round a polyp's foot sees less of the light that the walls throw back.
+            base = diffuse * open_space * (1.0 - 1.6 * weight * (1.0 - weight))
             # Far light has bounced off more mucosa: it is redder, and weaker than the square law has it.
             deep = 1.0 / (1.0 + 0.3 * t)
             light[i, j, 0] = red * base * (0.55 + 0.45 * deep) + 0.6 * mirrored
