@@ -1,0 +1,146 @@
+"""What the screens see of a matrix: its leading directions in int8, and how wrong that can be.
+
+A row x is centred, ``x' = f (x - m)``, and written as ``x' = V a + x''``: `a` along l orthonormal directions (the
+leading principal ones, where V has fewer columns than rows), `x''` across them. `a` is rounded to ``s q`` with whole
+numbers q from -127 to 127. Kept are, per row, q, s, and upper bounds of ``|s q|``, ``e >= |a - s q|`` and ``r >=
+|x''|``.
+
+Bound. For two rows x and c, by Cauchy and Schwarz,
+
+    |<x', c'> - s_x s_c <q_x, q_c>|  <=  e_x |s_c q_c| + (|s_x q_x| + e_x) e_c + r_x r_c.
+
+`f` is a power of two that brings the longest centred row to a length between 1/2 and 1, so that float32 neither
+overflows nor loses anything to the scale of the data. Everything here is computed in float64 and rounded upwards to
+float32; what float32 arithmetic adds later, and what V lacks of being orthonormal (some 1e-14), is far below
+`ROUNDING` times the lengths that are multiplied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from meddel_kernels.cpu.microkernel import ROWS
+
+ROUNDING = np.float32(2.0**-20)
+UPWARDS = 1 + 2.0**-22
+SAMPLE = 8192
+USUAL = 2.0**20  # rows that are longer than this, or shorter than its inverse, are scaled for float32
+_BLOCK = 1 << 21
+
+
+class Basis(NamedTuple):
+    """Centre m (float64 [d]), directions V (float64 [d, l], None for all of them), and the factor f."""
+
+    centre: np.ndarray
+    directions: np.ndarray | None
+    factor: float
+
+
+class Lead(NamedTuple):
+    """The lead of n rows.
+
+    Attributes
+    ----------
+    q : int8 [n + 6, l]
+        l is a multiple of 4; the six rows more are zeros, for the microkernel's last tile.
+    total : int32 [n]
+        Sums of the rows of q.
+    scale, length, error, residual : float32 [n]
+        s, and upper bounds of |s q|, e and r.
+    square : float64 [n]
+        ``|x'|^2``.
+    """
+
+    q: np.ndarray
+    total: np.ndarray
+    scale: np.ndarray
+    length: np.ndarray
+    error: np.ndarray
+    residual: np.ndarray
+    square: np.ndarray
+
+
+Read = Callable[[slice], np.ndarray]
+"""From a slice of the rows to those rows, float64 [m, d], which may be written to."""
+
+
+def basis(read: Read, n: int, d: int, width: int) -> Basis:
+    """Return the basis of n rows of width `d`, of up to `width` directions; all of them where `d` is not larger."""
+    sample = read(slice(None, None, -(-n // SAMPLE)))
+    centre = sample.mean(axis=0)
+    longest = max(float(np.abs(read(rows) - centre).max()) for rows in row_blocks(n, d))
+    # Entries are at most `longest`, rows at most sqrt(d) times that.
+    factor = scale_to_one(longest * np.sqrt(d))
+    if d <= width:
+        return Basis(centre, None, factor)
+    sample -= centre
+    sample *= factor
+    with threadpool_limits(1, "blas"):  # LAPACK's threads wait for one another longer than one of them works
+        directions = np.linalg.eigh(sample.T @ sample)[1][:, : -width - 1 : -1]
+    return Basis(centre, np.ascontiguousarray(directions), factor)
+
+
+def lead(read: Read, n: int, basis: Basis) -> Lead:
+    """Return the lead of n rows in a basis."""
+    d = len(basis.centre)
+    wide = d if basis.directions is None else basis.directions.shape[1]
+    result = Lead(
+        q=np.zeros((n + ROWS, -(-wide // 4) * 4), np.int8),
+        total=np.empty(n, np.int32),
+        scale=np.empty(n, np.float32),
+        length=np.empty(n, np.float32),
+        error=np.empty(n, np.float32),
+        residual=np.zeros(n, np.float32),
+        square=np.empty(n),
+    )
+    slack = 16 * (d + 4) * 2.0**-53
+    for part in row_blocks(n, d):
+        rows = read(part)
+        rows -= basis.centre
+        rows *= basis.factor
+        square = np.einsum("ij,ij->i", rows, rows)
+        result.square[part] = square
+        if basis.directions is not None:
+            rows = rows @ basis.directions
+            across = square - np.einsum("ij,ij->i", rows, rows)
+            result.residual[part] = np.sqrt(np.maximum(across, 0) + slack * square) * UPWARDS
+        _quantise(rows, part.start, result)
+    return result
+
+
+def scale_to_one(length: float) -> float:
+    """Return the power of two that brings `length` to between 1/2 and 1; 1 for 0, and 2^1000 for what is denormal."""
+    return 2.0 ** min(1000, -int(np.frexp(length)[1]))
+
+
+def row_blocks(n: int, d: int) -> list[slice]:
+    """Cut n rows into slices of some 16 MiB of float64."""
+    step = max(1, _BLOCK // d)
+    return [slice(start, min(start + step, n)) for start in range(0, n, step)]
+
+
+@numba.njit(cache=True, nogil=True)
+def _quantise(rows: np.ndarray, first: int, out: Lead) -> None:
+    for i in range(rows.shape[0]):
+        peak = 0.0
+        for j in range(rows.shape[1]):
+            peak = max(peak, abs(rows[i, j]))
+        scale = np.float64(np.float32(peak / 127.0))
+        inverse = 1.0 / scale if scale > 1e-37 else 0.0
+        total, length, error = 0, 0.0, 0.0
+        for j in range(rows.shape[1]):
+            q = min(max(np.rint(rows[i, j] * inverse), -127.0), 127.0)
+            out.q[first + i, j] = np.int8(q)
+            total += np.int64(q)
+            length += (scale * q) * (scale * q)
+            rest = rows[i, j] - scale * q
+            error += rest * rest
+        out.total[first + i] = total
+        out.scale[first + i] = scale
+        out.length[first + i] = np.float32(np.sqrt(length) * UPWARDS) + np.float32(1e-37)
+        out.error[first + i] = np.float32(np.sqrt(error) * UPWARDS) + np.float32(1e-37)

@@ -1,0 +1,36 @@
+"""Fixed-point sums of the rows of each cluster, brought up to date with the rows that moved.
+
+Formula. ``sums[label_i] += round(2^p x_i)``, int64; where row i had another label before, that is taken off there.
+Whole numbers: neither the order nor the number of threads changes a bit (see ``fixed_point``).
+
+Each thread takes some of the columns of all rows, so that no two write to one place. Only rows whose label changed
+are read: all of them in the first iteration of Lloyd's, some 0.3 % in the twelfth. Bytes moved per such row: 4 d or 8
+d read, 8 d or 16 d updated.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+
+@numba.njit(cache=True, nogil=True)
+def move(
+    x: np.ndarray, rows: np.ndarray, before: np.ndarray, after: np.ndarray, scale: float, sums: np.ndarray,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    """Move `rows` (int64 [m]) of `x` from the sums of label `before` (-1: none) to those of `after`.
+
+    Columns `first` to `last` only; `sums` is int64 [k, d], `before` and `after` are int32 [n], `scale` is 2^p.
+    """
+    for at in range(rows.shape[0]):
+        row = rows[at]
+        old, new = before[row], after[row]
+        if old >= 0:
+            for column in range(first, last):
+                value = np.int64(np.rint(x[row, column] * scale))
+                sums[new, column] += value
+                sums[old, column] -= value
+        else:
+            for column in range(first, last):
+                sums[new, column] += np.int64(np.rint(x[row, column] * scale))

@@ -1,0 +1,201 @@
+"""One answer: whatever computes, in whatever order and with however many threads, the bytes are the reference's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meddel_kernels import RowMax, assign, kmeans, kmeans_plus_plus, row_max_cosine
+from meddel_kernels.cpu import exact, microkernel
+from meddel_kernels.reference import pairs
+
+THREADS = (1, 2, 5)
+
+
+def embeddings(n: int, d: int, seed: int, groups: int = 20, twins: float = 0.3) -> np.ndarray:
+    """Rows like those of a ViT: far from the origin, in groups, with near twins."""
+    rng = np.random.default_rng(seed)
+    spread = np.arange(1, d + 1) ** -0.5
+    x = 3 * rng.normal(size=d) + rng.normal(size=(groups, d))[rng.integers(groups, size=n)]
+    x += 0.4 * rng.normal(size=(n, d)) * spread
+    copies = rng.random(n) < twins
+    x[copies] = x[rng.integers(n, size=copies.sum())] + 1e-3 * rng.normal(size=(copies.sum(), d))
+    return x.astype(np.float32)
+
+
+def _equal_rows(rng: np.random.Generator) -> np.ndarray:
+    return np.repeat(rng.normal(size=(1, 40)), 150, axis=0)
+
+
+def _exact_twins(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(30, 70))[rng.integers(30, size=200)]
+
+
+def _last_bits(rng: np.random.Generator) -> np.ndarray:
+    return 1 + 2.0**-50 * rng.integers(-3, 4, size=(150, 24))
+
+
+def _almost_equal_cosines(rng: np.random.Generator) -> np.ndarray:
+    x = rng.normal(size=(1, 65)) + 1e-7 * rng.normal(size=(200, 65))
+    return np.concatenate([x, -x])
+
+
+def _huge_and_tiny(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(180, 33)) * 10.0 ** rng.integers(-140, 140, size=(180, 1))
+
+
+def _huge(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(120, 20)) * 1e149
+
+
+def _denormals(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(-9, 10, size=(120, 20)) * 5e-324
+
+
+def _constant_columns(rng: np.random.Generator) -> np.ndarray:
+    x = rng.normal(size=(160, 130))
+    x[:, ::2] = 1e5
+    return x
+
+
+def _zero_rows(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(150, 17)) * (rng.random((150, 1)) < 0.5)
+
+
+def _far_away(rng: np.random.Generator) -> np.ndarray:
+    return 1e8 + rng.normal(size=(150, 48))
+
+
+def _white_noise(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(400, 300))
+
+
+def _one_column(rng: np.random.Generator) -> np.ndarray:
+    return rng.integers(-50, 50, size=(300, 1)).astype(float)
+
+
+ADVERSARIES = [
+    _equal_rows, _exact_twins, _last_bits, _almost_equal_cosines, _huge_and_tiny, _huge, _denormals, _constant_columns,
+    _zero_rows, _far_away, _white_noise, _one_column,
+]  # fmt: skip
+
+
+def assert_one_kmeans(x: np.ndarray, k: int, **options: object) -> None:
+    expected = kmeans(x, k, backend="reference", **options)
+    for threads in THREADS:
+        result = kmeans(x, k, backend="cpu", threads=threads, **options)
+        for ours, theirs in zip(result, expected, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def assert_one_row_max(x: np.ndarray, order: np.ndarray, offsets: np.ndarray) -> RowMax:
+    expected = row_max_cosine(x, order, offsets, backend="reference")
+    for threads in THREADS:
+        result = row_max_cosine(x, order, offsets, backend="cpu", threads=threads)
+        np.testing.assert_array_equal(result.partner, expected.partner)
+        np.testing.assert_array_equal(result.cosine, expected.cosine)
+    return expected
+
+
+@pytest.mark.parametrize("adversary", ADVERSARIES)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_adversaries(adversary: Callable[[np.random.Generator], np.ndarray], dtype: type) -> None:
+    x = np.clip(adversary(np.random.default_rng(0)), -np.finfo(dtype).max / 4, np.finfo(dtype).max / 4).astype(dtype)
+    n = len(x)
+    for k in (1, 7, n):
+        assert_one_kmeans(x, k, seed=1, iterations=4)
+    assert_one_kmeans(x, 5, seed=2, iterations=4, spherical=True)
+    assert_one_row_max(x, np.random.default_rng(1).permutation(n), np.array([0, 1, n // 3, n // 3, n]))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("n", "d"), [(1, 1), (2, 3), (700, 63), (700, 64), (700, 65), (500, 130), (260, 768)])
+def test_embeddings_of_any_width(n: int, d: int, dtype: type) -> None:
+    x = embeddings(n, d, seed=3).astype(dtype)
+    assert_one_kmeans(x, max(1, n // 20), seed=0, iterations=8)
+    assert_one_row_max(x, np.arange(n), np.array([0, n // 2, n]))
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10**6), st.integers(1, 90), st.integers(1, 70), st.sampled_from([0.25, 1e-3, 1e-7, 0.0]))
+def test_whatever_the_rows(seed: int, n: int, d: int, step: float) -> None:
+    """Rows on a coarse grid plus steps that float32 sees, hardly sees, or does not see: ties of every kind."""
+    rng = np.random.default_rng(seed)
+    x = rng.integers(-2, 3, size=(n, d)) + step * rng.integers(-2, 3, size=(n, d))
+    k = int(rng.integers(1, n + 1))
+    expected, result = (kmeans(x, k, seed=seed, iterations=5, backend=name) for name in ("reference", "cpu"))
+    for ours, theirs in zip(result, expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    cuts = np.concatenate([[0], np.sort(rng.integers(0, n + 1, size=3)), [n]])
+    order = rng.permutation(n)
+    there, here = (row_max_cosine(x, order, cuts, backend=name) for name in ("reference", "cpu"))
+    np.testing.assert_array_equal(here.partner, there.partner)
+    np.testing.assert_array_equal(here.cosine, there.cosine)
+
+
+def test_ten_million_decisions() -> None:
+    """Every label and every partner of 10,000,000 and more comparisons, twins in the last bits among them."""
+    x = embeddings(12_000, 96, seed=5, groups=300)
+    centroids = x[np.random.default_rng(6).permutation(len(x))[:900]].astype(np.float64)
+    centroids[1::9] = centroids[::9] * (1 + 2.0**-52)  # centroids that only float64 tells apart
+    labels, distances = assign(x, centroids, backend="cpu")
+    expected, expected_distances = assign(x, centroids, backend="reference")
+    np.testing.assert_array_equal(labels, expected)
+    np.testing.assert_array_equal(distances, expected_distances)
+    assert_one_row_max(x, np.random.default_rng(7).permutation(len(x)), np.array([0, 9000, 11000, 12000]))
+
+
+def test_centroids_far_from_the_rows() -> None:
+    x = embeddings(300, 40, seed=8)
+    for factor in (1e-30, 1e6, 1e30, 1e140):
+        centroids = x[:20].astype(np.float64) * factor
+        for ours, theirs in zip(*(assign(x, centroids, backend=name) for name in ("cpu", "reference")), strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    x = embeddings(1500, 80, seed=9)
+    start = x[:40].astype(np.float64)
+    shuffled = np.random.default_rng(1).permutation(len(x))
+    straight, other = kmeans(x, 40, start=start, iterations=6), kmeans(x[shuffled], 40, start=start, iterations=6)
+    assert straight.centroids.tobytes() == other.centroids.tobytes()
+    np.testing.assert_array_equal(straight.labels[shuffled], other.labels)
+
+
+@pytest.mark.parametrize("k", [2, 60])
+def test_plus_plus_draws_the_same_rows(k: int) -> None:
+    x = embeddings(2000, 100, seed=4)
+    np.testing.assert_array_equal(
+        kmeans_plus_plus(x, k, seed=3, backend="cpu"), kmeans_plus_plus(x, k, seed=3, backend="reference")
+    )
+
+
+@pytest.mark.parametrize("d", [*range(1, 18), 127, 128, 129, 136, 255, 256, 257, 500, 768, 1000, 2049])
+def test_exact_numbers_are_those_of_numpy_bit_for_bit(d: int) -> None:
+    rng = np.random.default_rng(d)
+    cuts, stack = exact.plan(d), np.empty(exact.DEPTH)
+    for kind in (np.float32, np.float64):
+        a, b = rng.normal(size=(20, d)).astype(kind), rng.normal(size=(20, d))
+        squares = pairs.squared_differences(a.astype(np.float64), b)
+        products = pairs.products(a.astype(np.float64), b)
+        assert [exact.squared_difference(a, i, b, i, cuts, stack) for i in range(20)] == squares.tolist()
+        assert [exact.product(a, i, b, i, cuts, stack) for i in range(20)] == products.tolist()
+
+
+@pytest.mark.parametrize("d", [4, 64, 1024, 1536])
+@pytest.mark.parametrize("multiply", [microkernel.multiply_vnni, microkernel.multiply_blas])
+def test_microkernels_multiply_whole_numbers(multiply: Callable, d: int) -> None:
+    if multiply is microkernel.multiply_vnni and not microkernel.HAS_VNNI:
+        pytest.skip("this processor has no AVX-512 VNNI")
+    rng = np.random.default_rng(d)
+    a, b = (rng.choice([-127, -126, 0, 126, 127], size=(count, d)).astype(np.int8) for count in (20 + 6, 70))
+    panels, out = np.empty((2, d // 4, 64, 4), np.uint8), np.empty((24, 128), np.int32)
+    microkernel.pack(b, panels)
+    multiply(a, 1, 20, panels, 0, 2, out)
+    whole = a[1:20].astype(np.int64)
+    expected = whole @ b.T.astype(np.int64) + 128 * whole.sum(axis=1, keepdims=True)
+    np.testing.assert_array_equal(out[:19, :70], expected)
