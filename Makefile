@@ -25,7 +25,7 @@ export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study test lint format lock clean
+.PHONY: help setup study test bench lint format lock clean
 
 help: ## Show this text
 	@echo "First:"
@@ -46,6 +46,9 @@ study: $(STAMP) ## Run the whole paper into OUT; what is finished there is not d
 
 test: lint ## Check style, notebooks and units, then run every notebook in smoke
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 "$(BIN)/python" -m pytest -n "$(JOBS)" --dist loadfile </dev/null
+
+bench: $(STAMP) ## Measure the kernels beside their peers, as ratios; some minutes on an idle machine
+	"$(BIN)/python" kernels/bench --threads "$(JOBS)"
 
 lint: $(STAMP) ## Check style, and that no notebook holds outputs
 	"$(BIN)/ruff" check
