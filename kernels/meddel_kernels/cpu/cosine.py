@@ -30,10 +30,11 @@ import numpy as np
 from meddel_kernels.cpu.exact import DEPTH
 from meddel_kernels.cpu.lead import ROUNDING, Lead
 from meddel_kernels.cpu.microkernel import PANEL, ROWS, multiply, pack
-from meddel_kernels.cpu.unit_rows import Unit, cosine32, cosine64
+from meddel_kernels.cpu.unit_rows import FACTOR, Unit, cosine32, cosine64
 
 CHUNK = 4096 // ROWS * ROWS
 PENDING = 32
+SQUARE = np.float32(FACTOR**-2)
 
 
 class Cluster(NamedTuple):
@@ -50,8 +51,6 @@ class Cluster(NamedTuple):
     earlier_offset, column_offset : float32 [f], [m]
         o.
     panels : uint8 [p, l / 4, 64, 4]
-    square_factor : float
-        ``1 / f^2``.
     """
 
     rows: np.ndarray
@@ -61,16 +60,15 @@ class Cluster(NamedTuple):
     earlier_offset: np.ndarray
     column_offset: np.ndarray
     panels: np.ndarray
-    square_factor: float
 
 
-def cluster_of(rows: np.ndarray, first: np.ndarray, factor: float, leads: Lead, offsets: np.ndarray) -> Cluster:
-    """Return a cluster; `leads` and `offsets` (o, float64 [n]) are those of the whole matrix, f is `factor`."""
+def cluster_of(rows: np.ndarray, first: np.ndarray, leads: Lead, offset: np.ndarray) -> Cluster:
+    """Return a cluster; `leads` and `offset` (o, float32 [n]) are those of the whole matrix."""
     panels = np.empty((-(-len(rows) // PANEL), leads.q.shape[1] // 4, PANEL, 4), np.uint8)
     pack(leads.q[rows], panels)
-    columns, own = _rows_of(leads, rows), offsets[rows].astype(np.float32)
+    columns, own = _rows_of(leads, rows), offset[rows]
     earlier = columns if len(first) == len(rows) else _rows_of(leads, rows[first])
-    return Cluster(rows, first, earlier, columns, own[first], own, panels, factor**-2)
+    return Cluster(rows, first, earlier, columns, own[first], own, panels)
 
 
 def _rows_of(leads: Lead, rows: np.ndarray) -> Lead:
@@ -139,7 +137,7 @@ def row_max_panels(u: Unit, c: Cluster, first: int, last: int, cosine: np.ndarra
             for at in range(begin, end):
                 own = c.earlier.error[at] * length + (c.earlier.length[at] + c.earlier.error[at]) * error
                 own += ROUNDING * c.earlier.length[at] * length
-                own = own * np.float32(c.square_factor) + c.earlier_offset[at]
+                own = own * SQUARE + c.earlier_offset[at]
                 shift, scale = np.int32(128 * c.earlier.total[at]), c.earlier.scale[at]
                 if _reaching(products[at - begin], shift, scale, own, columns) == 0:
                     continue
@@ -157,11 +155,10 @@ def row_max_panels(u: Unit, c: Cluster, first: int, last: int, cosine: np.ndarra
 def _open(c: Cluster, start: int, wide: int, columns: Columns) -> tuple[float, float]:
     """Begin a panel; return the largest length and error of its columns."""
     length = error = np.float32(0)
-    factor = np.float32(c.square_factor)
     for column in range(PANEL):
         inside = column < wide
         row = min(start + column, c.rows.shape[0] - 1)
-        columns.scale[column] = c.columns.scale[row] * factor if inside else np.float32(0)
+        columns.scale[column] = c.columns.scale[row] * SQUARE if inside else np.float32(0)
         columns.offset[column] = c.column_offset[row] if inside else np.float32(-1e9)
         columns.best[column] = columns.least[column] = np.float32(-2)
         columns.count[column], columns.cosine[column], columns.partner[column] = 0, -np.inf, -1

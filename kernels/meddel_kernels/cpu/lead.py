@@ -85,12 +85,10 @@ def basis(read: Read, n: int, d: int, width: int) -> Basis:
     return Basis(centre, np.ascontiguousarray(directions), factor)
 
 
-def lead(read: Read, n: int, basis: Basis) -> Lead:
-    """Return the lead of n rows in a basis."""
-    d = len(basis.centre)
-    wide = d if basis.directions is None else basis.directions.shape[1]
-    result = Lead(
-        q=np.zeros((n + ROWS, -(-wide // 4) * 4), np.int8),
+def empty_lead(n: int, width: int) -> Lead:
+    """Return the lead of n rows with nothing in it but zero residuals."""
+    return Lead(
+        q=np.zeros((n + ROWS, -(-width // 4) * 4), np.int8),
         total=np.empty(n, np.int32),
         scale=np.empty(n, np.float32),
         length=np.empty(n, np.float32),
@@ -98,6 +96,13 @@ def lead(read: Read, n: int, basis: Basis) -> Lead:
         residual=np.zeros(n, np.float32),
         square=np.empty(n),
     )
+
+
+def lead(read: Read, n: int, basis: Basis) -> Lead:
+    """Return the lead of n rows in a basis."""
+    d = len(basis.centre)
+    wide = d if basis.directions is None else basis.directions.shape[1]
+    result = empty_lead(n, wide)
     slack = 16 * (d + 4) * 2.0**-53
     for part in row_blocks(n, d):
         rows = read(part)
@@ -109,7 +114,7 @@ def lead(read: Read, n: int, basis: Basis) -> Lead:
             rows = rows @ basis.directions
             across = square - np.einsum("ij,ij->i", rows, rows)
             result.residual[part] = np.sqrt(np.maximum(across, 0) + slack * square) * UPWARDS
-        _quantise(rows, part.start, result)
+        quantise(rows, part.start, result)
     return result
 
 
@@ -124,23 +129,36 @@ def row_blocks(n: int, d: int) -> list[slice]:
     return [slice(start, min(start + step, n)) for start in range(0, n, step)]
 
 
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def largest(x: np.ndarray, i: int) -> float:
+    """Return the largest absolute value of row `i`."""
+    most = np.float64(0.0)
+    for column in range(x.shape[1]):
+        most = max(most, abs(np.float64(x[i, column])))
+    return most
+
+
 @numba.njit(cache=True, nogil=True)
-def _quantise(rows: np.ndarray, first: int, out: Lead) -> None:
+def quantise(rows: np.ndarray, first: int, out: Lead) -> None:
+    """Round `rows` (float64 [m, l]) to int8 and write them into `out` from row `first` on."""
     for i in range(rows.shape[0]):
-        peak = 0.0
-        for j in range(rows.shape[1]):
-            peak = max(peak, abs(rows[i, j]))
-        scale = np.float64(np.float32(peak / 127.0))
-        inverse = 1.0 / scale if scale > 1e-37 else 0.0
-        total, length, error = 0, 0.0, 0.0
-        for j in range(rows.shape[1]):
-            q = min(max(np.rint(rows[i, j] * inverse), -127.0), 127.0)
-            out.q[first + i, j] = np.int8(q)
-            total += np.int64(q)
-            length += (scale * q) * (scale * q)
-            rest = rows[i, j] - scale * q
-            error += rest * rest
+        scale = np.float64(np.float32(largest(rows, i) / 127.0))
+        total, length, error = _round(rows[i], scale, 1.0 / scale if scale > 1e-37 else 0.0, out.q[first + i])
         out.total[first + i] = total
         out.scale[first + i] = scale
         out.length[first + i] = np.float32(np.sqrt(length) * UPWARDS) + np.float32(1e-37)
         out.error[first + i] = np.float32(np.sqrt(error) * UPWARDS) + np.float32(1e-37)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _round(row: np.ndarray, scale: float, inverse: float, q: np.ndarray) -> tuple[float, float, float]:
+    """Write whole numbers to `q`; return their sum, and the squared lengths of ``scale q`` and of what is missing."""
+    total, length, error = 0.0, 0.0, 0.0
+    for column in range(row.shape[0]):
+        whole = min(max(np.rint(row[column] * inverse), -127.0), 127.0)
+        q[column] = np.int8(whole)
+        total += whole
+        length += (scale * whole) * (scale * whole)
+        rest = row[column] - scale * whole
+        error += rest * rest
+    return total, length, error

@@ -21,14 +21,27 @@ def thread_count(threads: int | None) -> int:
     return numba.config.NUMBA_NUM_THREADS if threads is None else threads
 
 
-def share_out(work: Callable[[int, int], None], n: int, block: int, threads: int) -> None:
+def share_out(
+    work: Callable[[int, int], None],
+    n: int,
+    block: int,
+    threads: int,
+    done: Callable[[int, int], None] | None = None,
+) -> None:
     """Call ``work(start, stop)`` on ranges that cover `n` rows, each a multiple of `block` but the last.
 
-    There are more ranges than threads, so that a slow one holds nobody up. An error in one is raised here.
+    There are more ranges than threads, so that a slow one holds nobody up. `done` is called with each finished range,
+    in their order and in this thread. An error in a range is raised here.
     """
-    if threads == 1 or n <= block:
-        work(0, n)
+    step = n if threads == 1 and done is None else max(block, -(-n // (8 * threads) // block) * block)
+    ranges = [(start, min(start + step, n)) for start in range(0, n, max(1, step))]
+    if threads == 1 or len(ranges) == 1:
+        for part in ranges:
+            work(*part)
+            if done is not None:
+                done(*part)
         return
-    step = max(block, -(-n // (8 * threads) // block) * block)
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda start: work(start, min(start + step, n)), range(0, n, step)))
+        for part, _ in zip(ranges, pool.map(lambda part: work(*part), ranges), strict=True):
+            if done is not None:
+                done(*part)

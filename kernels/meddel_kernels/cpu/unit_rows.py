@@ -12,9 +12,11 @@ import numba
 import numpy as np
 
 from meddel_kernels.cpu.exact import DEPTH, plan, product
-from meddel_kernels.cpu.lead import USUAL, row_blocks
+from meddel_kernels.cpu.lead import SAMPLE, USUAL, Lead, empty_lead, largest, quantise, row_blocks
 from meddel_kernels.cpu.threads import share_out
+from meddel_kernels.reference.pairs import unit_rows
 
+FACTOR = 0.5  # a centred unit row is at most 2 long
 _BLOCK = 1024
 
 
@@ -41,38 +43,81 @@ class Unit(NamedTuple):
     cuts: np.ndarray
 
 
-def unit_of(x: np.ndarray, threads: int) -> Unit:
-    """Return the unit rows of a finite matrix, float16, float32 or float64 [n, d]."""
+class Prepared(NamedTuple):
+    """A matrix prepared for its cosines.
+
+    Attributes
+    ----------
+    unit : Unit
+    leads : Lead
+        Of the unit rows, centred, in all their directions, with the factor `FACTOR`.
+    offset : float32 [n]
+        ``o_i = <u_i, m> - |m|^2 / 2``, with m the mean of a sample of the unit rows.
+    hashes : uint64 [n]
+        Of the leads: equal rows have equal ones.
+    """
+
+    unit: Unit
+    leads: Lead
+    offset: np.ndarray
+    hashes: np.ndarray
+
+
+def prepare(x: np.ndarray, threads: int) -> Prepared:
+    """Prepare a finite matrix, float16, float32 or float64 [n, d]; each row is read once."""
     x = np.ascontiguousarray(x, np.float32 if x.dtype == np.float16 else None)
-    cuts, peak, norm = plan(x.shape[1]), np.empty(len(x)), np.empty(len(x))
-    share_out(lambda start, stop: _measure(x, cuts, peak, norm, start, stop), len(x), _BLOCK, threads)
-    length = peak * norm
-    if x.dtype == np.float32 and length.max() < USUAL and length.min() > 1 / USUAL:
-        return Unit(x, peak, norm, x, (1 / length).astype(np.float32), cuts)
+    n, d = x.shape
+    sample = np.array(x[:: -(-n // SAMPLE)], np.float64)
+    cuts, inverse = plan(d), np.empty(n, np.float32)
+    u = Unit(x, np.empty(n), np.empty(n), x, inverse, cuts)
+    prepared = Prepared(u, empty_lead(n, d), np.empty(n, np.float32), np.empty(n, np.uint64))
+    centre = unit_rows(sample).mean(axis=0)
+    words = prepared.leads.q.view(np.uint32)
+    share_out(lambda start, stop: _prepare(prepared, words, centre, start, stop), n, _BLOCK, threads)
+    if x.dtype == np.float32 and inverse.max() < USUAL and inverse.min() > 1 / USUAL:
+        return prepared
     rounded = np.empty(x.shape, np.float32)
-    for rows in row_blocks(*x.shape):
-        rounded[rows] = x[rows] / peak[rows, None] / norm[rows, None]
-    return Unit(x, peak, norm, rounded, np.ones(len(x), np.float32), cuts)
-
-
-def read_units(u: Unit, rows: slice) -> np.ndarray:
-    """Return some unit rows, float64 [m, d]."""
-    return u.x[rows].astype(np.float64) / u.peak[rows, None] / u.norm[rows, None]
+    for rows in row_blocks(n, d):
+        rounded[rows] = x[rows] / u.peak[rows, None] / u.norm[rows, None]
+    return prepared._replace(unit=u._replace(rounded=rounded, inverse=np.ones(n, np.float32)))
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure(x: np.ndarray, cuts: np.ndarray, peak: np.ndarray, norm: np.ndarray, start: int, stop: int) -> None:
-    """Fill `peak` and `norm` of rows `start` to `stop`, as ``unit_rows`` computes them."""
-    row, stack = np.empty((1, x.shape[1])), np.empty(DEPTH)
+def _prepare(out: Prepared, words: np.ndarray, centre: np.ndarray, start: int, stop: int) -> None:
+    """Fill `out` for rows `start` to `stop`; peak and norm as ``unit_rows`` has them. `words` are the leads' q."""
+    u, row, stack = out.unit, np.empty((1, centre.shape[0])), np.empty(DEPTH)
     for i in range(start, stop):
-        most = 0.0
-        for j in range(x.shape[1]):
-            most = max(most, abs(np.float64(x[i, j])))
-        peak[i] = most if most > 0 else 1.0
-        for j in range(x.shape[1]):
-            row[0, j] = np.float64(x[i, j]) / peak[i]
-        length = np.sqrt(product(row, 0, row, 0, cuts, stack))
-        norm[i] = length if length > 0 else 1.0
+        most = largest(u.x, i)
+        u.peak[i] = most if most > 0 else 1.0
+        for column in range(row.shape[1]):
+            row[0, column] = np.float64(u.x[i, column]) / u.peak[i]
+        length = np.sqrt(product(row, 0, row, 0, u.cuts, stack))
+        u.norm[i] = length if length > 0 else 1.0
+        u.inverse[i] = 1.0 / min(max(u.peak[i] * u.norm[i], 1e-30), 1e30)
+        out.offset[i] = _centred(row[0], u.norm[i], centre)
+        quantise(row, i, out.leads)
+        out.hashes[i] = _hash(words, i)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True)
+def _centred(row: np.ndarray, norm: float, centre: np.ndarray) -> float:
+    """Turn a row into f times the centred unit row, and return o."""
+    along = own = 0.0
+    for column in range(row.shape[0]):
+        value = row[column] / norm
+        along += value * centre[column]
+        own += centre[column] * centre[column]
+        row[column] = FACTOR * (value - centre[column])
+    return along - 0.5 * own
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash(words: np.ndarray, i: int) -> int:
+    value = np.uint64(14695981039346656037)
+    for column in range(words.shape[1]):
+        value = (value ^ np.uint64(words[i, column])) * np.uint64(1099511628211)
+        value ^= value >> np.uint64(32)
+    return value
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
