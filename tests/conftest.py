@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,12 @@ from meddel.config import EncoderConfig
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TINY = EncoderConfig(image_size=32, patch_size=8, width=24, depth=1, heads=2)
+
+
+def pytest_configure() -> None:
+    """Let tests interrupt: what a shell starts in the background ignores the signal, and so would its children."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Done(NamedTuple):

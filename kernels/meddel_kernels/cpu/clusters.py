@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import pairwise
 
+import numba
 import numpy as np
 
-from meddel_kernels.cpu.cosine import cluster_of, row_max_panels
+from meddel_kernels.cpu.cosine import Cluster, cluster_of, row_max_panels
 from meddel_kernels.cpu.threads import share_out
 from meddel_kernels.cpu.unit_rows import Prepared, prepare
 
@@ -25,43 +25,34 @@ def row_max(
 ) -> None:
     """Fill `cosine` and `partner` as ``reference.cosine.row_max`` does."""
     prepared = prepare(x, threads)
-    clusters = [order[start:stop] for start, stop in pairwise(offsets)]
-    small = [rows for rows in clusters if len(rows) <= LARGE]
-
-    def several(first: int, last: int) -> None:
-        for rows in small[first:last]:
-            _cluster(prepared, rows, cosine, partner, 1)
+    sizes = np.diff(offsets)
+    small, large = np.flatnonzero(sizes <= LARGE), np.flatnonzero(sizes > LARGE)
 
     def tell(first: int, last: int) -> None:
-        for rows in small[first:last]:
-            if callback is not None:
-                callback(len(rows))
+        for size in sizes[small[first:last]].tolist() if callback is not None else ():
+            callback(size)
 
-    share_out(several, len(small), 1, threads, done=tell)
-    for rows in clusters:
-        if len(rows) > LARGE:
-            _cluster(prepared, rows, cosine, partner, threads)
-            if callback is not None:
-                callback(len(rows))
+    share_out(
+        lambda first, last: _whole_clusters(prepared, order, offsets, small[first:last], cosine, partner),
+        len(small), 1, threads, done=tell,
+    )  # fmt: skip
+    for number in large.tolist():
+        cluster = cluster_of(order[offsets[number] : offsets[number + 1]], prepared)
 
+        def work(first: int, last: int, cluster: Cluster = cluster) -> None:
+            row_max_panels(prepared.unit, cluster, first, last, cosine, partner)
 
-def _cluster(prepared: Prepared, rows: np.ndarray, cosine: np.ndarray, partner: np.ndarray, threads: int) -> None:
-    if len(rows) < 2:
-        return
-    first = first_of_equals(prepared.unit.x, rows, prepared.hashes[rows])
-    cluster = cluster_of(rows, first, prepared.leads, prepared.offset)
-
-    def work(start: int, stop: int) -> None:
-        row_max_panels(prepared.unit, cluster, start, stop, cosine, partner)
-
-    share_out(work, len(cluster.panels), 1, threads)
+        share_out(work, len(cluster.panels), 1, threads)
+        if callback is not None:
+            callback(len(cluster.rows))
 
 
-def first_of_equals(x: np.ndarray, rows: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-    """Return the positions in `rows`, ascending, of those that equal no earlier one; `hashes` are theirs."""
-    first, where = np.unique(hashes, return_index=True, return_inverse=True)[1:]
-    if len(first) == len(rows):
-        return np.arange(len(rows))
-    later = np.flatnonzero(first[where] != np.arange(len(rows)))
-    different = (x[rows[later]] != x[rows[first[where[later]]]]).any(axis=1)
-    return np.sort(np.concatenate([first, later[different]]))
+@numba.njit(cache=True, nogil=True)
+def _whole_clusters(
+    prepared: Prepared, order: np.ndarray, offsets: np.ndarray, numbers: np.ndarray, cosine: np.ndarray,
+    partner: np.ndarray,
+) -> None:  # fmt: skip
+    for number in numbers:
+        if offsets[number + 1] - offsets[number] > 1:
+            cluster = cluster_of(order[offsets[number] : offsets[number + 1]], prepared)
+            row_max_panels(prepared.unit, cluster, 0, len(cluster.panels), cosine, partner)

@@ -30,7 +30,7 @@ import numpy as np
 from meddel_kernels.cpu.exact import DEPTH
 from meddel_kernels.cpu.lead import ROUNDING, Lead
 from meddel_kernels.cpu.microkernel import PANEL, ROWS, multiply, pack
-from meddel_kernels.cpu.unit_rows import FACTOR, Unit, cosine32, cosine64
+from meddel_kernels.cpu.unit_rows import FACTOR, Prepared, Unit, cosine32, cosine64
 
 CHUNK = 4096 // ROWS * ROWS
 PENDING = 32
@@ -62,19 +62,46 @@ class Cluster(NamedTuple):
     panels: np.ndarray
 
 
-def cluster_of(rows: np.ndarray, first: np.ndarray, leads: Lead, offset: np.ndarray) -> Cluster:
-    """Return a cluster; `leads` and `offset` (o, float32 [n]) are those of the whole matrix."""
-    panels = np.empty((-(-len(rows) // PANEL), leads.q.shape[1] // 4, PANEL, 4), np.uint8)
-    pack(leads.q[rows], panels)
-    columns, own = _rows_of(leads, rows), offset[rows]
-    earlier = columns if len(first) == len(rows) else _rows_of(leads, rows[first])
-    return Cluster(rows, first, earlier, columns, own[first], own, panels)
+@numba.njit(cache=True, nogil=True)
+def cluster_of(rows: np.ndarray, prepared: Prepared) -> Cluster:
+    """Return a cluster of a prepared matrix; `rows` are int64 [m]."""
+    first = first_of_equals(prepared.unit.x, rows, prepared.hashes[rows])
+    columns, offset = _rows_of(prepared.leads, rows), prepared.offset[rows]
+    earlier = columns if len(first) == len(rows) else _rows_of(prepared.leads, rows[first])
+    panels = np.empty((-(-len(rows) // PANEL), columns.q.shape[1] // 4, PANEL, 4), np.uint8)
+    pack(columns.q[: len(rows)], panels)
+    return Cluster(rows, first, earlier, columns, offset[first], offset, panels)
 
 
+@numba.njit(cache=True, nogil=True)
+def first_of_equals(x: np.ndarray, rows: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    """Return the positions in `rows`, ascending, of those that equal no earlier one; `hashes` are theirs.
+
+    Of rows with one hash, each is compared with the earliest alone: one that differs from it counts as a first, which
+    costs time where it is not and changes no answer.
+    """
+    order = np.argsort(hashes, kind="mergesort")
+    is_first = np.ones(len(rows), np.bool_)
+    group = 0
+    for at in range(1, len(rows)):
+        if hashes[order[at]] != hashes[order[group]]:
+            group = at
+            continue
+        same = True
+        for column in range(x.shape[1]):
+            same = same and x[rows[order[at]], column] == x[rows[order[group]], column]
+        is_first[order[at]] = not same
+    return np.flatnonzero(is_first)
+
+
+@numba.njit(cache=True, nogil=True)
 def _rows_of(leads: Lead, rows: np.ndarray) -> Lead:
     q = np.zeros((len(rows) + ROWS, leads.q.shape[1]), np.int8)
     q[: len(rows)] = leads.q[rows]
-    return Lead(q, *(part[rows] for part in leads[1:]))
+    return Lead(
+        q, leads.total[rows], leads.scale[rows], leads.length[rows], leads.error[rows], leads.residual[rows],
+        leads.square[rows],
+    )  # fmt: skip
 
 
 class Columns(NamedTuple):
@@ -122,7 +149,8 @@ def _new_columns() -> Columns:
 @numba.njit(cache=True, nogil=True)
 def row_max_panels(u: Unit, c: Cluster, first: int, last: int, cosine: np.ndarray, partner: np.ndarray) -> None:
     """Fill `cosine` and `partner` (float64 [n], int64 [n]) for the rows of panels `first` to `last` of a cluster."""
-    columns, products = _new_columns(), np.empty((CHUNK, PANEL), np.int32)
+    columns, most = _new_columns(), min(CHUNK, -(-len(c.first) // ROWS) * ROWS)
+    products = np.empty((most, PANEL), np.int32)
     pair, stack = np.empty((2, u.x.shape[1])), np.empty(DEPTH)
     wrong = np.float32((u.x.shape[1] + 16) * 2.0**-24)
     for panel in range(first, last):

@@ -10,7 +10,7 @@ Three tiers, each certified:
    only those with ``u_ic >= (|x'_i|^2 - f^2 D^2) / 2`` can be nearer. D is that to the row's previous centroid, else
    to the one of largest u.
 2. *Float32.* The distance of those that pass, as a sum of squared differences in any order. It errs by at most
-   ``2^-23 (|x_i| + |c|) + (d / 2 + 4) 2^-24 D``. D falls as nearer ones are found.
+   ``2^-23 (|x_i| + |c|) + (d / 2 + 8) 2^-24 D``. D falls as nearer ones are found.
 3. *Float64.* Where more than one is left within twice that error, the exact numbers decide.
 
 Contract. x float32 or float64 [n, d], rows contiguous, finite; previous labels int32 or -1. Bytes moved per row: l of
@@ -131,7 +131,7 @@ def assign_rows(
     products = np.empty((BLOCK, columns), np.int32)
     upper, passed, distance = np.empty(columns, np.float32), np.empty(columns, np.int32), np.empty(columns, np.float32)
     stack = np.empty(DEPTH)
-    steps = np.float32((x.shape[1] / 2 + 4) * 2.0**-24)
+    steps = np.float32((x.shape[1] / 2 + 8) * 2.0**-24)
     tiny = np.float32(np.sqrt(x.shape[1]) * 2.0**-60)
     for first in range(start, stop, BLOCK):
         last = min(first + BLOCK, stop)

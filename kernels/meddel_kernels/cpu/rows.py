@@ -26,6 +26,11 @@ class CpuRows:
         Read in place where it is float32 or float64 with contiguous rows, memory maps too.
     threads : int
         At least 1.
+
+    Attributes
+    ----------
+    counts : int64 [2]
+        How many centroids have passed the screen so far, and how many rows only float64 could decide.
     """
 
     def __init__(self, x: np.ndarray, threads: int) -> None:
@@ -33,6 +38,7 @@ class CpuRows:
         self.n, self.d = self.x.shape
         self.threads = threads
         self.largest = max(float(np.abs(self.x[part]).max()) for part in row_blocks(self.n, self.d))
+        self.counts = np.zeros(2, np.int64)
         self._cuts = plan(self.d)
         self._basis = basis(self._read, self.n, self.d, WIDTH)
         self._lead = lead(self._read, self.n, self._basis)
@@ -72,6 +78,7 @@ class CpuRows:
             nearest.assign_rows(
                 self.x, self._rounded, self._norm, self._lead, factor, prepared, self._cuts, start, stop, labels, counts
             )
+            self.counts += counts
 
         share_out(work, self.n, nearest.BLOCK, self.threads)
         return labels
