@@ -75,26 +75,25 @@ def prepare(centroids: np.ndarray, basis: Basis, unit: float) -> Centroids:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
-def _upper(products: np.ndarray, offset: int, scale: float, residual: float, c: Centroids, upper: np.ndarray) -> int:
-    """Fill `upper` with u (without b) and return where it is largest."""
-    most = np.float32(-3e38)
-    for column in range(upper.shape[0]):
-        value = np.float32(np.int32(products[column] - offset)) * (scale * c.scale[column])
-        value += residual * c.residual[column] - c.half_square[column]
-        upper[column] = value
-        most = max(most, value)
-    for column in range(upper.shape[0]):
-        if upper[column] >= most:
-            return column
-    return 0
+def _upper(
+    products: np.ndarray, offset: int, scale: float, residual: float, c: Centroids, upper: np.ndarray, tops: np.ndarray
+) -> None:
+    """Fill `upper` with u (without b), and `tops` with the largest of each panel."""
+    for panel in range(tops.shape[0]):
+        most = np.float32(-3e38)
+        for column in range(panel * PANEL, (panel + 1) * PANEL):
+            value = np.float32(np.int32(products[column] - offset)) * (scale * c.scale[column])
+            value += residual * c.residual[column] - c.half_square[column]
+            upper[column] = value
+            most = max(most, value)
+        tops[panel] = most
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
-def _count(upper: np.ndarray, least: float) -> int:
-    passed = np.int32(0)
-    for column in range(upper.shape[0]):
-        passed += np.int32(1) if upper[column] >= least else np.int32(0)
-    return passed
+@numba.njit(cache=True, nogil=True)
+def _largest(upper: np.ndarray, tops: np.ndarray) -> int:
+    """Return where `upper` is largest."""
+    panel = np.argmax(tops)
+    return panel * PANEL + np.argmax(upper[panel * PANEL : (panel + 1) * PANEL])
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True)
@@ -130,6 +129,7 @@ def assign_rows(
     columns = c.scale.shape[0]
     products = np.empty((BLOCK, columns), np.int32)
     upper, passed, distance = np.empty(columns, np.float32), np.empty(columns, np.int32), np.empty(columns, np.float32)
+    tops = np.empty(columns // PANEL, np.float32)
     stack = np.empty(DEPTH)
     steps = np.float32((x.shape[1] / 2 + 8) * 2.0**-24)
     tiny = np.float32(np.sqrt(x.shape[1]) * 2.0**-60)
@@ -137,27 +137,27 @@ def assign_rows(
         last = min(first + BLOCK, stop)
         multiply(leads.q, first, last, c.panels, 0, c.panels.shape[0], products)
         for i in range(first, last):
-            best = _upper(products[i - first], 128 * leads.total[i], leads.scale[i], leads.residual[i], c, upper)
+            offset = np.int32(128 * leads.total[i])
+            _upper(products[i - first], offset, leads.scale[i], leads.residual[i], c, upper, tops)
             slack = (
                 leads.error[i] * c.length + (leads.length[i] + leads.error[i]) * c.error
                 + ROUNDING * (leads.length[i] * c.length + leads.residual[i] * c.residual_most + c.half_most)
             )  # fmt: skip
-            guess = labels[i] if labels[i] >= 0 else best
+            guess = labels[i] if labels[i] >= 0 else _largest(upper, tops)
             wrong = np.float32(2.0**-23) * (norm[i] + np.float32(c.norm)) + tiny
-            most = (_near(rounded, i, c.rounded, guess) + wrong) * (1 + steps)
+            known = _near(rounded, i, c.rounded, guess)
+            most = (known + wrong) * (1 + steps)
             reach = np.float64(most) * factor
             least = np.float32(0.5 * (leads.square[i] - reach * reach) - slack) - ROUNDING * np.float32(leads.square[i])
             count = 0
-            if _count(upper, least) == 1 and upper[guess] >= least:
-                labels[i] = guess
-                counts[0] += 1
-                continue
-            for column in range(c.exact.shape[0]):
-                if upper[column] >= least:
-                    value = _near(rounded, i, c.rounded, column)
-                    passed[count], distance[count] = column, value
-                    count += 1
-                    most = min(most, (value + wrong) * (1 + steps))
+            for panel in range(tops.shape[0]):
+                if tops[panel] >= least:
+                    for column in range(panel * PANEL, (panel + 1) * PANEL):
+                        if upper[column] >= least:
+                            value = known if column == guess else _near(rounded, i, c.rounded, column)
+                            passed[count], distance[count] = column, value
+                            count += 1
+                            most = min(most, (value + wrong) * (1 + steps))
             counts[0] += count
             labels[i] = _decided(
                 x, i, c.exact, passed[:count], distance[:count], most, wrong, steps, cuts, stack, counts
