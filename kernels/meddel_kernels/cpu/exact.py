@@ -118,32 +118,30 @@ def squared_difference(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.nd
 
     `cuts` is ``plan(d)``, `stack` is room for its sums: float64 [DEPTH].
     """
-    top = 0
-    for piece in range(cuts.shape[0]):
-        start, stop = cuts[piece, 0], cuts[piece, 1]
-        whole = (stop - start) // LANES * LANES
-        total = _difference_lanes(a, i, b, j, start, whole) if whole else 0.0
-        for column in range(start + whole, stop):
-            term = np.float64(a[i, column]) - np.float64(b[j, column])
-            total += term * term
-        for _ in range(cuts[piece, 2]):
-            top -= 1
-            total = stack[top] + total
-        stack[top] = total
-        top += 1
-    return stack[0]
+    return _sum(a, i, b, j, cuts, stack, True)
 
 
 @numba.njit(cache=True, nogil=True)
 def product(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.ndarray, stack: np.ndarray) -> float:
     """Return the product of row `i` of `a` [n, d] and row `j` of `b` [m, d]; the rest as for `squared_difference`."""
+    return _sum(a, i, b, j, cuts, stack, False)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.ndarray, stack: np.ndarray, difference: bool) -> float:
+    """Add up the pieces of `cuts`: squared differences, or products."""
     top = 0
     for piece in range(cuts.shape[0]):
         start, stop = cuts[piece, 0], cuts[piece, 1]
         whole = (stop - start) // LANES * LANES
-        total = _product_lanes(a, i, b, j, start, whole) if whole else 0.0
+        total = 0.0
+        if whole and difference:
+            total = _difference_lanes(a, i, b, j, start, whole)
+        elif whole:
+            total = _product_lanes(a, i, b, j, start, whole)
         for column in range(start + whole, stop):
-            total += np.float64(a[i, column]) * np.float64(b[j, column])
+            x, y = np.float64(a[i, column]), np.float64(b[j, column])
+            total += (x - y) * (x - y) if difference else x * y
         for _ in range(cuts[piece, 2]):
             top -= 1
             total = stack[top] + total

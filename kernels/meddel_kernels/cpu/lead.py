@@ -9,10 +9,10 @@ Bound. For two rows x and c, by Cauchy and Schwarz,
 
     |<x', c'> - s_x s_c <q_x, q_c>|  <=  e_x |s_c q_c| + (|s_x q_x| + e_x) e_c + r_x r_c.
 
-`f` is a power of two that brings the longest centred row to a length between 1/2 and 1, so that float32 neither
-overflows nor loses anything to the scale of the data. Everything here is computed in float64 and rounded upwards to
-float32; what float32 arithmetic adds later, and what V lacks of being orthonormal (some 1e-14), is far below
-`ROUNDING` times the lengths that are multiplied.
+`f` is a power of two that brings every centred row to a length of at most 1, so that float32 neither overflows nor
+loses anything to the scale of the data. Everything here is computed in float64 and rounded upwards to float32; what
+float32 arithmetic adds later, and what V lacks of being orthonormal (some 1e-14), is far below `ROUNDING` times the
+lengths that are multiplied.
 """
 
 from __future__ import annotations

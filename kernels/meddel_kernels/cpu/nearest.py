@@ -43,8 +43,8 @@ class Centroids(NamedTuple):
     panels : uint8 [p, l / 4, 64, 4]
     scale, residual, half_square : float32 [64 p]
         s_c, r_c and ``|c'|^2 / 2``; the columns beyond k can't win.
-    length, error, residual_most, norm : float
-        The largest of ``|s q|``, e, r, and of the lengths of `rounded`.
+    length, error, half_most, residual_most, norm : float
+        The largest of ``|s q|``, e, ``|c'|^2 / 2``, r, and of the lengths of `rounded`.
     """
 
     exact: np.ndarray
