@@ -26,6 +26,8 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
 MAX_CELLS, MAX_PARAMETERS = 40, 8
 
 IMPORT_NAMES = {
+    "cuda-core": "cuda",
+    "cupy-cuda13x": "cupy",
     "faiss-cpu": "faiss",
     "huggingface-hub": "huggingface_hub",
     "ipython": "IPython",
@@ -36,13 +38,19 @@ IMPORT_NAMES = {
     "pytest-timeout": "pytest_timeout",
     "pytest-xdist": "xdist",
 }
-CONDA_NAMES = {"torch": "pytorch", "great-tables": "great_tables", "huggingface-hub": "huggingface_hub"}
+CONDA_NAMES = {
+    "cupy-cuda13x": "cupy",
+    "torch": "pytorch",
+    "great-tables": "great_tables",
+    "huggingface-hub": "huggingface_hub",
+}
 # What is declared without being imported, and what uses it.
 USED_AS_TOOLS = {
     "hatchling": "builds the distribution (pyproject.toml)",
     "ipykernel": "runs the notebooks",
     "jupyterlab": "opens the notebooks",
     "nbstripout": "checks the notebooks (Makefile)",
+    "numba-cuda": "Numba's CUDA target, imported as `numba.cuda` (kernels/meddel_kernels/numba_cuda)",
     "pytest-timeout": "`timeout` in pyproject.toml",
     "pytest-xdist": "`-n` in the Makefile",
     "ruff": "checks style (Makefile)",

@@ -1,29 +1,47 @@
-"""Which back end computes: NumPy (the definition) or compiled code for the processor. They give the same answer."""
+"""Which back end computes. Each is a package with the same five functions, and all give the same answer.
+
+``reference`` is the definition, in float64 NumPy; ``cpu`` is compiled for the processor; ``cuda`` and ``numba-cuda``
+run on NVIDIA's GPUs, the one fast, the other simple. A back end is imported when first asked for, so that none is in
+the way where it can't run.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
 from meddel_kernels.clustering import Rows
-from meddel_kernels.cpu.clusters import row_max as cpu_row_max
-from meddel_kernels.cpu.rows import CpuRows
-from meddel_kernels.reference.clustering import ReferenceRows
-from meddel_kernels.reference.cosine import row_max as reference_row_max
 
 Backend = Literal["auto", "cpu", "reference"]
+Told = Callable[[int], None] | None
+"""Called after each cluster with its number of rows."""
 
 
-class Operations(NamedTuple):
-    """What a back end offers: ``rows(x, threads)``, and ``row_max`` with the arguments of the reference's."""
+class BackEnd(Protocol):
+    """What a back end offers.
 
-    rows: Callable[[np.ndarray, int], Rows]
-    row_max: Callable[..., None]
+    Of the four on clusters, `x` is a checked matrix [n, d], `order` int64 [m] names distinct rows of it, cluster after
+    cluster, and cluster i is ``order[offsets[i]:offsets[i + 1]]`` (int64 [c + 1]). What they fill in comes filled with
+    what holds for rows that are in no cluster. "cos" is the exact product of two unit rows, clipped to [-1, 1].
+    """
+
+    def rows(self, x: np.ndarray, threads: int) -> Rows:
+        """Prepare a matrix for K-means."""
+        ...
+
+    def row_max(
+        self, x: np.ndarray, order: np.ndarray, offsets: np.ndarray, cosine: np.ndarray, partner: np.ndarray,
+        threads: int, callback: Told,
+    ) -> None:  # fmt: skip
+        """Fill `cosine` (float64 [n], -inf) with each row's greatest cos to an earlier row of its cluster, `partner`
+        (int64 [n], -1) with that row; ties to the earliest."""
+        ...
 
 
-def operations_of(backend: str) -> Operations:
+def back_end(name: str) -> BackEnd:
     """Return what the back end offers; ``auto`` is the fastest one here.
 
     Raises
@@ -31,8 +49,7 @@ def operations_of(backend: str) -> Operations:
     ValueError
         There is none of that name.
     """
-    if backend not in get_args(Backend):
-        raise ValueError(f"unknown back end {backend!r}: choose one of {', '.join(get_args(Backend))}")
-    if backend == "reference":
-        return Operations(ReferenceRows, reference_row_max)
-    return Operations(CpuRows, cpu_row_max)
+    if name not in get_args(Backend):
+        raise ValueError(f"unknown back end {name!r}: choose one of {', '.join(get_args(Backend))}")
+    module = "cpu" if name == "auto" else name.replace("-", "_")
+    return importlib.import_module(f"meddel_kernels.{module}")

@@ -3,3 +3,8 @@
 Every decision compares numbers that belong to one pair of rows alone (see `pairs`): equal rows get equal values, ties
 go to the lowest index, and the bytes do not depend on blocks or on the number of threads.
 """
+
+from meddel_kernels.reference.clustering import ReferenceRows as rows
+from meddel_kernels.reference.cosine import row_max
+
+__all__ = ["row_max", "rows"]
