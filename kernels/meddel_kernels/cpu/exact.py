@@ -16,12 +16,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from meddel_kernels.cpu.lean import lean
 
 LANES = 8
 BLOCK = 128
@@ -112,7 +113,7 @@ def plan(d: int) -> np.ndarray:
     return np.array(pieces, np.int64)
 
 
-@numba.njit(cache=True, nogil=True)
+@lean()
 def squared_difference(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.ndarray, stack: np.ndarray) -> float:
     """Return the squared distance of row `i` of `a` [n, d] to row `j` of `b` [m, d].
 
@@ -121,13 +122,13 @@ def squared_difference(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.nd
     return _sum(a, i, b, j, cuts, stack, True)
 
 
-@numba.njit(cache=True, nogil=True)
+@lean()
 def product(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.ndarray, stack: np.ndarray) -> float:
     """Return the product of row `i` of `a` [n, d] and row `j` of `b` [m, d]; the rest as for `squared_difference`."""
     return _sum(a, i, b, j, cuts, stack, False)
 
 
-@numba.njit(cache=True, nogil=True)
+@lean()
 def _sum(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.ndarray, stack: np.ndarray, difference: bool) -> float:
     """Add up the pieces of `cuts`: squared differences, or products."""
     top = 0

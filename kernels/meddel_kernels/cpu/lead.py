@@ -22,13 +22,13 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from meddel_kernels.cpu.microkernel import ROWS
+from meddel_kernels.cpu.principal import principal_directions
 
 ROUNDING = np.float32(2.0**-20)
 UPWARDS = 1 + 2.0**-22
-SAMPLE = 8192
+SAMPLE = 4096
 USUAL = 2.0**20  # rows that are longer than this, or shorter than its inverse, are scaled for float32
 _BLOCK = 1 << 21
 
@@ -74,15 +74,19 @@ def basis(read: Read, n: int, d: int, width: int) -> Basis:
     sample = read(slice(None, None, -(-n // SAMPLE)))
     centre = sample.mean(axis=0)
     longest = max(float(np.abs(read(rows) - centre).max()) for rows in row_blocks(n, d))
-    # Entries are at most `longest`, rows at most sqrt(d) times that.
+    return basis_of(sample, centre, longest, width)
+
+
+def basis_of(sample: np.ndarray, centre: np.ndarray, longest: float, width: int) -> Basis:
+    """Return the basis for rows like a sample's (float64 [m, d], written to) and of entries up to `longest` about m."""
+    d = len(centre)
+    # Rows are at most sqrt(d) times their largest entry.
     factor = scale_to_one(longest * np.sqrt(d))
     if d <= width:
         return Basis(centre, None, factor)
     sample -= centre
     sample *= factor
-    with threadpool_limits(1, "blas"):  # LAPACK's threads wait for one another longer than one of them works
-        directions = np.linalg.eigh(sample.T @ sample)[1][:, : -width - 1 : -1]
-    return Basis(centre, np.ascontiguousarray(directions), factor)
+    return Basis(centre, principal_directions(sample, width), factor)
 
 
 def empty_lead(n: int, width: int) -> Lead:
@@ -96,6 +100,13 @@ def empty_lead(n: int, width: int) -> Lead:
         residual=np.zeros(n, np.float32),
         square=np.empty(n),
     )
+
+
+def some_leads(leads: Lead, rows: np.ndarray) -> Lead:
+    """Return the leads of some rows (int64 [m])."""
+    q = np.zeros((len(rows) + ROWS, leads.q.shape[1]), np.int8)
+    q[: len(rows)] = leads.q[rows]
+    return Lead(q, *(part[rows] for part in leads[1:]))
 
 
 def lead(read: Read, n: int, basis: Basis) -> Lead:

@@ -22,6 +22,8 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from meddel_kernels.cpu.lean import lean
+
 ROWS = 6
 PANEL = 64
 EXACT = 1024  # 127^2 times this is below 2^24
@@ -84,7 +86,7 @@ def _tile_code(context, builder, signature, arguments):
     return context.get_dummy_value()
 
 
-@numba.njit(cache=True, nogil=True)
+@lean()
 def pack(rows: np.ndarray, panels: np.ndarray) -> None:
     """Pack int8 rows [m, d] into `panels`, uint8 [ceil(m / 64), d / 4, 64, 4]; missing rows are zeros (128)."""
     panels[:] = 128
@@ -93,7 +95,7 @@ def pack(rows: np.ndarray, panels: np.ndarray) -> None:
             panels[row // PANEL, column // 4, row % PANEL, column % 4] = rows[row, column] + 128
 
 
-@numba.njit(cache=True, nogil=True)
+@lean()
 def multiply_vnni(
     a: np.ndarray, start: int, stop: int, panels: np.ndarray, first: int, last: int, out: np.ndarray
 ) -> None:

@@ -1,102 +1,102 @@
-"""The nearest centroid of each row: a screen in int8, float32 for those that pass, float64 where even that is close.
+"""The nearest centroid of each row: bounds from before, a screen in int8, float32, and float64 where that is close.
 
 Formula. ``label_i = argmin_c sum_j (x_ij - c_j)^2``, ties to the lowest index; the sum as ``exact`` has it.
 
-Three tiers, each certified:
+Four tiers, each certified:
 
+0. *Bounds* (see ``bounds``). Where the centroid that was nearest before is nearer than every lower bound of the others,
+   it still is. Where only some that are listed may be nearer, those alone go to tier 2.
 1. *Screen.* With the leads of x and c (see ``lead``), ``u_ic = s_i s_c <q_i, q_c> + r_i r_c - |c'|^2 / 2 + b_i`` is
    at least ``<x'_i, c'> - |c'|^2 / 2 = (|x'_i|^2 - f^2 |x_i - c|^2) / 2``, where b_i collects the errors of rounding
    to int8, with the centroids' largest, and of float32. So if D bounds from above the distance to any one centroid,
    only those with ``u_ic >= (|x'_i|^2 - f^2 D^2) / 2`` can be nearer. D is that to the row's previous centroid, else
-   to the one of largest u.
-2. *Float32.* The distance of those that pass, as a sum of squared differences in any order. It errs by at most
-   ``2^-23 (|x_i| + |c|) + (d / 2 + 8) 2^-24 D``. D falls as nearer ones are found.
+   to the one of largest u. Those that reach D plus a margin are listed for the next time; all others are farther.
+2. *Float32.* The distance of those whose lower bound reaches D, as a sum of squared differences in any order. It errs
+   by at most ``2^-23 (|x_i| + |c|) + (d / 2 + 8) 2^-24 D``. D falls as nearer ones are found.
 3. *Float64.* Where more than one is left within twice that error, the exact numbers decide.
 
-Contract. x float32 or float64 [n, d], rows contiguous, finite; previous labels int32 or -1. Bytes moved per row: l of
-q, 4 k of int32 products that stay in the second-level cache, 4 d of x and of each centroid that passes.
+Contract. x float32 or float64 [n, d], rows contiguous, finite; previous labels int32 or -1. Bytes moved per row: 128 of
+bounds; if they don't settle it, 4 d of x and of each centroid that is compared; if screened, l of q, and 4 k of int32
+products that stay in the second-level cache.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from meddel_kernels.cpu.bounds import AWAY, FAR, LISTED, Bounds, Moved, carry, note
+from meddel_kernels.cpu.centroids import Centroids
 from meddel_kernels.cpu.exact import DEPTH, squared_difference
-from meddel_kernels.cpu.lead import ROUNDING, Basis, Lead, lead
-from meddel_kernels.cpu.microkernel import PANEL, multiply, pack
+from meddel_kernels.cpu.lead import ROUNDING, Lead
+from meddel_kernels.cpu.lean import lean
+from meddel_kernels.cpu.microkernel import PANEL, ROWS, multiply
+from meddel_kernels.cpu.reaching import LANES, reaching
 
 BLOCK = 96
-FAR = np.float32(3e38)
+WANTED = (11, 14)  # so many candidates are to pass the screen, on average
 
 
-class Centroids(NamedTuple):
-    """Centroids as the tiers want them.
+class Table(NamedTuple):
+    """A matrix as the tiers want it.
 
     Attributes
     ----------
-    exact : float64 [k, d]
-    rounded : float32 [k, d]
-        In the units of the rows that tier 2 reads.
-    panels : uint8 [p, l / 4, 64, 4]
-    scale, residual, half_square : float32 [64 p]
-        s_c, r_c and ``|c'|^2 / 2``; the columns beyond k can't win.
-    length, error, half_most, residual_most, norm : float
-        The largest of ``|s q|``, e, ``|c'|^2 / 2``, r, and of the lengths of `rounded`.
+    x : float32 or float64 [n, d]
+        The rows, exact.
+    rounded : float32 [n, d]
+        The same in the unit of ``Centroids.rounded``, and their lengths `norm`, float32 [n].
+    leads : Lead
+    factor : float
+        f over that unit: what turns tier 2's distances into the leads'.
+    cuts : int64 [m, 3]
+        ``exact.plan(d)``.
+    wrong, steps : float32
+        Tier 2 errs by at most ``2^-23 (|x| + |c|) + wrong`` and by the share `steps`.
     """
 
-    exact: np.ndarray
+    x: np.ndarray
     rounded: np.ndarray
-    panels: np.ndarray
-    scale: np.ndarray
-    residual: np.ndarray
-    half_square: np.ndarray
-    length: float
-    error: float
-    half_most: float
-    residual_most: float
-    norm: float
+    norm: np.ndarray
+    leads: Lead
+    factor: float
+    cuts: np.ndarray
+    wrong: np.float32
+    steps: np.float32
 
 
-def prepare(centroids: np.ndarray, basis: Basis, unit: float) -> Centroids:
-    """Return `centroids` (float64 [k, d]) prepared; tier 2 reads rows in multiples of `unit`."""
-    k, leads = len(centroids), lead(lambda rows: centroids[rows].copy(), len(centroids), basis)
-    panels = np.empty((-(-k // PANEL), leads.q.shape[1] // 4, PANEL, 4), np.uint8)
-    pack(leads.q[:k], panels)
-    scale, residual = (np.zeros(len(panels) * PANEL, np.float32) for _ in range(2))
-    half_square = np.full(len(panels) * PANEL, FAR)
-    scale[:k], residual[:k], half_square[:k] = leads.scale, leads.residual, leads.square / 2
-    rounded = (centroids * unit).astype(np.float32)
-    norm = float(np.sqrt(np.square(rounded, dtype=np.float64).sum(axis=1).max()))
-    most = (float(part.max()) for part in (leads.length, leads.error, half_square[:k], leads.residual))
-    return Centroids(centroids, rounded, panels, scale, residual, half_square, *most, norm)
+class Room(NamedTuple):
+    """Room for one thread: products of a block with all centroids and with the movers, the rows that wait for the
+    screen and their q, one row's candidates with their lower bounds and float32 distances, ``exact``'s sums."""
+
+    products: np.ndarray
+    few: np.ndarray
+    waiting: np.ndarray
+    q: np.ndarray
+    columns: np.ndarray
+    low: np.ndarray
+    distance: np.ndarray
+    stack: np.ndarray
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
-def _upper(
-    products: np.ndarray, offset: int, scale: float, residual: float, c: Centroids, upper: np.ndarray, tops: np.ndarray
-) -> None:
-    """Fill `upper` with u (without b), and `tops` with the largest of each panel."""
-    for panel in range(tops.shape[0]):
-        most = np.float32(-3e38)
-        for column in range(panel * PANEL, (panel + 1) * PANEL):
-            value = np.float32(np.int32(products[column] - offset)) * (scale * c.scale[column])
-            value += residual * c.residual[column] - c.half_square[column]
-            upper[column] = value
-            most = max(most, value)
-        tops[panel] = most
+def room_for(t: Table, c: Centroids) -> Room:
+    """Return room for one thread."""
+    columns, wide = c.scale.shape[0], t.leads.q.shape[1]
+    candidates = max(columns, LISTED + 1) + LANES
+    return Room(
+        products=np.empty((BLOCK, columns), np.int32),
+        few=np.empty((BLOCK, PANEL), np.int32),
+        waiting=np.empty(BLOCK, np.int64),
+        q=np.zeros((BLOCK + ROWS, wide), np.int8),
+        columns=np.empty(candidates, np.int32),
+        low=np.empty(candidates, np.float32),
+        distance=np.empty(candidates, np.float32),
+        stack=np.empty(DEPTH),
+    )
 
 
-@numba.njit(cache=True, nogil=True)
-def _largest(upper: np.ndarray, tops: np.ndarray) -> int:
-    """Return where `upper` is largest."""
-    panel = np.argmax(tops)
-    return panel * PANEL + np.argmax(upper[panel * PANEL : (panel + 1) * PANEL])
-
-
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@lean(fastmath=True)
 def _near(a: np.ndarray, i: int, b: np.ndarray, j: int) -> float:
     """Return the float32 distance of two rows, in whatever order is fastest."""
     total = np.float32(0)
@@ -106,105 +106,193 @@ def _near(a: np.ndarray, i: int, b: np.ndarray, j: int) -> float:
     return np.sqrt(total)
 
 
-@numba.njit(cache=True, nogil=True)
+@lean()
+def _wrong(t: Table, i: int, c: Centroids) -> float:
+    return np.float32(2.0**-23) * (t.norm[i] + c.norm) + t.wrong
+
+
+@lean()
+def _slack(t: Table, i: int, c: Centroids) -> float:
+    """Return b_i."""
+    return np.float32(
+        t.leads.error[i] * c.length + (t.leads.length[i] + t.leads.error[i]) * c.error
+        + ROUNDING * (t.leads.length[i] * c.length + t.leads.residual[i] * c.residual_most + c.half_most)
+        + ROUNDING * np.float32(t.leads.square[i])
+    )  # fmt: skip
+
+
+@lean()
+def _reach(t: Table, i: int, c: Centroids, products: np.ndarray, distance: float, room: Room) -> int:
+    """Write the columns that may be nearer to row `i` than `distance`, and their lower bounds; return their number."""
+    slack, reach = _slack(t, i, c), np.float64(distance) * t.factor
+    least = np.float32(0.5 * (t.leads.square[i] - reach * reach) - slack)
+    count = reaching(
+        products, np.int32(128 * t.leads.total[i]), t.leads.scale[i], t.leads.residual[i], c.scale, c.residual,
+        c.half_square, least, room.columns, room.low,
+    )  # fmt: skip
+    for at in range(count):
+        square = t.leads.square[i] - 2.0 * (np.float64(room.low[at]) + slack)
+        room.low[at] = np.float32(np.sqrt(max(square, 0.0)) / t.factor) * (np.float32(1) - AWAY)
+    return count
+
+
+@lean()
+def _most_promising(t: Table, i: int, c: Centroids, products: np.ndarray, room: Room) -> int:
+    """Return the column of largest u."""
+    count = reaching(
+        products, np.int32(128 * t.leads.total[i]), t.leads.scale[i], t.leads.residual[i], c.scale, c.residual,
+        c.half_square, -FAR / 2, room.columns, room.low,
+    )  # fmt: skip
+    best = 0
+    for at in range(count):
+        if room.low[at] > room.low[best]:
+            best = at
+    return room.columns[best]
+
+
+@lean()
 def assign_rows(
-    x: np.ndarray, rounded: np.ndarray, norm: np.ndarray, leads: Lead, factor: float, c: Centroids,
-    cuts: np.ndarray, start: int, stop: int, labels: np.ndarray, counts: np.ndarray,
+    t: Table, c: Centroids, movers: Centroids, m: Moved, b: Bounds, margin: np.ndarray,
+    start: int, stop: int, labels: np.ndarray, counts: np.ndarray, room: Room,
 ) -> None:  # fmt: skip
     """Replace `labels` (int32 [n]; -1 or a guess) of rows `start` to `stop` by the nearest centroids.
 
     Parameters
     ----------
-    x : float32 or float64 [n, d]
-        The rows, exact.
-    rounded : float32 [n, d]
-        The same in the unit of ``c.rounded``, and their lengths `norm`, float32 [n].
-    factor : float
-        f over that unit: what turns tier 2's distances into the leads'.
-    cuts : int64 [m, 3]
-        ``exact.plan(d)``.
-    counts : int64 [2]
-        Added to: centroids that passed the screen, rows that float64 decided.
+    movers : Centroids
+        Those of ``m.movers``.
+    b : Bounds
+        Carried on if ``m.by`` is not empty, else made; renewed in any case.
+    margin : float32 [1]
+        How much farther than the nearest centroid those that are listed may be; adapted, so that some ten are.
+    counts : int64 [4]
+        Added to: float32 distances, rows that float64 decided, rows screened, centroids that the screen let pass.
     """
-    columns = c.scale.shape[0]
-    products = np.empty((BLOCK, columns), np.int32)
-    upper, passed, distance = np.empty(columns, np.float32), np.empty(columns, np.int32), np.empty(columns, np.float32)
-    tops = np.empty(columns // PANEL, np.float32)
-    stack = np.empty(DEPTH)
-    steps = np.float32((x.shape[1] / 2 + 8) * 2.0**-24)
-    tiny = np.float32(np.sqrt(x.shape[1]) * 2.0**-60)
+    carried, width = m.by.shape[0] > 0, margin[0]
     for first in range(start, stop, BLOCK):
-        last = min(first + BLOCK, stop)
-        multiply(leads.q, first, last, c.panels, 0, c.panels.shape[0], products)
-        for i in range(first, last):
-            offset = np.int32(128 * leads.total[i])
-            _upper(products[i - first], offset, leads.scale[i], leads.residual[i], c, upper, tops)
-            slack = (
-                leads.error[i] * c.length + (leads.length[i] + leads.error[i]) * c.error
-                + ROUNDING * (leads.length[i] * c.length + leads.residual[i] * c.residual_most + c.half_most)
-            )  # fmt: skip
-            guess = labels[i] if labels[i] >= 0 else _largest(upper, tops)
-            wrong = np.float32(2.0**-23) * (norm[i] + np.float32(c.norm)) + tiny
-            known = _near(rounded, i, c.rounded, guess)
-            most = (known + wrong) * (1 + steps)
-            reach = np.float64(most) * factor
-            least = np.float32(0.5 * (leads.square[i] - reach * reach) - slack) - ROUNDING * np.float32(leads.square[i])
-            count = 0
-            for panel in range(tops.shape[0]):
-                if tops[panel] >= least:
-                    for column in range(panel * PANEL, (panel + 1) * PANEL):
-                        if upper[column] >= least:
-                            value = known if column == guess else _near(rounded, i, c.rounded, column)
-                            passed[count], distance[count] = column, value
-                            count += 1
-                            most = min(most, (value + wrong) * (1 + steps))
-            counts[0] += count
-            labels[i] = _decided(
-                x, i, c.exact, passed[:count], distance[:count], most, wrong, steps, cuts, stack, counts
-            )
+        rows, waiting, before = min(BLOCK, stop - first), 0, counts[3]
+        if carried and m.movers.shape[0]:
+            multiply(t.leads.q, first, first + rows, movers.panels, 0, 1, room.few)
+        for i in range(first, first + rows):
+            if carried:
+                done = _carried(t, c, movers, m, b, room.few[i - first], i, room, counts)
+                labels[i] = b.own[i]
+                if done:
+                    continue
+            room.waiting[waiting] = i
+            waiting += 1
+        if waiting:
+            _gather(t.leads.q, room.waiting, 0, waiting, room.q)
+            multiply(room.q, 0, waiting, c.panels, 0, c.panels.shape[0], room.products)
+        for at in range(waiting):
+            i = room.waiting[at]
+            _screened(t, c, b, width, room.products[at], labels[i], i, room, counts)
+            labels[i] = b.own[i]
+        passed = counts[3] - before
+        if passed < WANTED[0] * waiting:
+            width = width * np.float32(1.1) + np.float32(0.01) * b.upper[first]
+        elif passed > WANTED[1] * waiting:
+            width *= np.float32(0.9)
+    margin[0] = width
 
 
-@numba.njit(cache=True, nogil=True)
-def _decided(
-    x: np.ndarray, i: int, centroids: np.ndarray, passed: np.ndarray, distance: np.ndarray, most: float, wrong: float,
-    steps: float, cuts: np.ndarray, stack: np.ndarray, counts: np.ndarray,
-) -> int:  # fmt: skip
-    """Return the nearest of the centroids that `passed`, in float64 where float32 can't tell."""
-    left, winner = 0, -1
-    for at in range(passed.shape[0]):
-        if not (distance[at] - wrong) * (1 - steps) > most:
-            passed[left] = passed[at]
+@lean()
+def _gather(q: np.ndarray, rows: np.ndarray, first: int, count: int, out: np.ndarray) -> None:
+    for at in range(count):
+        row = rows[first + at]
+        for column in range(q.shape[1]):
+            out[at, column] = q[row, column]
+
+
+@lean()
+def _carried(
+    t: Table, c: Centroids, movers: Centroids, m: Moved, b: Bounds, few: np.ndarray, i: int, room: Room,
+    counts: np.ndarray,
+) -> bool:  # fmt: skip
+    """Settle row `i` by its bounds, and if need be by those that are listed; tell whether that was possible."""
+    least = carry(b, i, m)
+    if m.movers.shape[0] and b.rest[i] < FAR:
+        count = _reach(t, i, movers, few, b.rest[i], room)
+        for at in range(count):
+            centroid = m.movers[room.columns[at]]
+            if centroid != b.own[i]:
+                note(b, i, centroid, room.low[at])
+                least = min(least, room.low[at])
+    if b.upper[i] < least:
+        return True
+    own = b.own[i]
+    distance = _near(t.rounded, i, c.rounded, own)
+    counts[0] += 1
+    b.upper[i] = (distance + _wrong(t, i, c)) * (np.float32(1) + t.steps)
+    if b.upper[i] < least:
+        return True
+    if b.upper[i] >= b.rest[i]:
+        return False
+    count = b.count[i]
+    room.columns[0], room.low[0] = own, np.float32(0)
+    for at in range(count):
+        room.columns[at + 1], room.low[at + 1] = b.listed[i, at], b.low[i, at]
+    _settle(t, c, b, count + 1, own, distance, i, room, counts)
+    return True
+
+
+@lean()
+def _screened(
+    t: Table, c: Centroids, b: Bounds, margin: float, products: np.ndarray, guess: int, i: int, room: Room,
+    counts: np.ndarray,
+) -> None:  # fmt: skip
+    """Settle row `i` by its products with all centroids, and make its bounds."""
+    if guess < 0:
+        guess = _most_promising(t, i, c, products, room)
+    distance = _near(t.rounded, i, c.rounded, guess)
+    counts[0] += 1
+    counts[2] += 1
+    far = (distance + _wrong(t, i, c)) * (np.float32(1) + t.steps) + np.float32(margin)
+    count = _reach(t, i, c, products, far, room)
+    counts[3] += count
+    b.rest[i] = far * (np.float32(1) - AWAY) if count < c.exact.shape[0] else FAR
+    _settle(t, c, b, count, guess, distance, i, room, counts)
+
+
+@lean()
+def _settle(
+    t: Table, c: Centroids, b: Bounds, count: int, known: int, distance: float, i: int, room: Room, counts: np.ndarray
+) -> None:
+    """Find the nearest of `count` candidates, `known` at its float32 `distance` among them; list the others."""
+    wrong, one = _wrong(t, i, c), np.float32(1)
+    most = (distance + wrong) * (one + t.steps)
+    for at in range(count):
+        room.distance[at] = -one
+        if room.columns[at] == known or room.low[at] <= most:
+            value = distance
+            if room.columns[at] != known:
+                value = _near(t.rounded, i, c.rounded, room.columns[at])
+                counts[0] += 1
+            room.distance[at] = value
+            room.low[at] = max(np.float32(0), (value - wrong) * (one - t.steps))
+            most = min(most, (value + wrong) * (one + t.steps))
+    winner, left = -1, 0
+    for at in range(count):
+        if room.distance[at] >= 0 and room.low[at] <= most:
+            winner = at
             left += 1
-    if left == 1:
-        return passed[0]
-    counts[1] += 1
-    least = np.inf
-    for at in range(left):
-        value = squared_difference(x, i, centroids, passed[at], cuts, stack)
-        if value < least:
-            least, winner = value, passed[at]
+    if left > 1:
+        counts[1] += 1
+        winner = _exactly(t, c, count, most, i, room)
+    b.own[i], b.upper[i] = room.columns[winner], (room.distance[winner] + wrong) * (one + t.steps)
+    b.count[i] = 0
+    for at in range(count):
+        if at != winner:
+            note(b, i, room.columns[at], room.low[at])
+
+
+@lean()
+def _exactly(t: Table, c: Centroids, count: int, most: float, i: int, room: Room) -> int:
+    """Return which of the candidates within float32's error is nearest in float64, ties to the lowest centroid."""
+    least, winner = np.inf, -1
+    for at in range(count):
+        if room.distance[at] >= 0 and room.low[at] <= most:
+            value = squared_difference(t.x, i, c.exact, room.columns[at], t.cuts, room.stack)
+            if value < least or (value == least and room.columns[at] < room.columns[winner]):
+                least, winner = value, at
     return winner
-
-
-@numba.njit(cache=True, nogil=True)
-def assign_exactly(
-    x: np.ndarray, centroids: np.ndarray, cuts: np.ndarray, start: int, stop: int, labels: np.ndarray
-) -> None:
-    """Do what `assign_rows` does without a screen, for centroids so far from the rows that float32 can't hold both."""
-    stack = np.empty(DEPTH)
-    for i in range(start, stop):
-        least = np.inf
-        for column in range(centroids.shape[0]):
-            value = squared_difference(x, i, centroids, column, cuts, stack)
-            if value < least:
-                least, labels[i] = value, column
-
-
-@numba.njit(cache=True, nogil=True)
-def squares(
-    x: np.ndarray, centroids: np.ndarray, labels: np.ndarray, cuts: np.ndarray, start: int, stop: int, out: np.ndarray
-) -> None:
-    """Write the exact squared distances of rows `start` to `stop` to their centroids into `out`, float64 [n]."""
-    stack = np.empty(DEPTH)
-    for i in range(start, stop):
-        out[i] = squared_difference(x, i, centroids, labels[i], cuts, stack)

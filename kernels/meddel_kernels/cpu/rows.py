@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-import numba
+import copy
+
 import numpy as np
 
-from meddel_kernels.cpu import nearest, update
-from meddel_kernels.cpu.exact import DEPTH, plan, squared_difference
-from meddel_kernels.cpu.lead import ROUNDING, USUAL, Lead, basis, lead, row_blocks, scale_to_one
+from meddel_kernels.cpu import bounds, distances, lower, nearest, update
+from meddel_kernels.cpu.centroids import chosen, prepare
+from meddel_kernels.cpu.exact import DEPTH, plan
+from meddel_kernels.cpu.extent import extent
+from meddel_kernels.cpu.lead import SAMPLE, USUAL, basis_of, lead, row_blocks, scale_to_one, some_leads
+from meddel_kernels.cpu.projection import leads_of
 from meddel_kernels.cpu.threads import share_out
 
-WIDTH = 64
+WIDTH = 96
+NEAR = 64  # where the centre is farther from zero than this times the spread, float32 would lose too much
 _COLUMNS = 64
 _BLOCK = 1024
 
@@ -29,82 +34,118 @@ class CpuRows:
 
     Attributes
     ----------
-    counts : int64 [2]
-        How many centroids have passed the screen so far, and how many rows only float64 could decide.
+    counts : int64 [4]
+        What the tiers have done so far; see ``nearest.assign_rows``.
     """
 
     def __init__(self, x: np.ndarray, threads: int) -> None:
         self.x = np.ascontiguousarray(x, np.float32 if x.dtype == np.float16 else None)
-        self.n, self.d = self.x.shape
         self.threads = threads
-        self.largest = max(float(np.abs(self.x[part]).max()) for part in row_blocks(self.n, self.d))
-        self.counts = np.zeros(2, np.int64)
-        self._cuts = plan(self.d)
-        self._basis = basis(self._read, self.n, self.d, WIDTH)
-        self._lead = lead(self._read, self.n, self._basis)
-        longest = self.largest * np.sqrt(self.d)
+        n, d = self.x.shape
+        sample = self.x[:: -(-n // SAMPLE)].astype(np.float64)
+        centre, lengths = sample.mean(axis=0), np.empty(n)
+        self.largest, apart = extent(self.x, centre, lengths, threads)
+        self._basis = basis_of(sample, centre, apart, WIDTH)
+        near = np.abs(centre).max() < NEAR * apart
+        leads = leads_of(self.x, self._basis, threads) if near else lead(self._read, n, self._basis)
+        longest = self.largest * np.sqrt(d)
         self._unit = 1.0 if 1 / USUAL < longest < USUAL else scale_to_one(longest)
-        self._rounded = self.x
+        rounded = self.x
         if self._unit != 1 or self.x.dtype != np.float32:
-            self._rounded = np.empty(self.x.shape, np.float32)
-            for part in row_blocks(self.n, self.d):
-                self._rounded[part] = self.x[part] * self._unit
-        self._norm = np.sqrt(np.einsum("ij,ij->i", self._rounded, self._rounded)) * np.float32(1 + self.d * 2.0**-23)
-        self._labels = np.full(self.n, -1, np.int32)
-        self._sums = np.zeros((0, self.d), np.int64)
-        self._power = 0
+            rounded = np.empty(self.x.shape, np.float32)
+            for part in row_blocks(n, d):
+                rounded[part] = self.x[part] * self._unit
+        self._table = nearest.Table(
+            self.x, rounded, (lengths * (self._unit * (1 + 2.0**-20))).astype(np.float32), leads,
+            self._basis.factor / self._unit, plan(d), np.float32(np.sqrt(d) * 2.0**-60),
+            np.float32((d / 2 + 8) * 2.0**-24),
+        )  # fmt: skip
+        self._begin()
+
+    def _begin(self) -> None:
+        """Forget what assignments and sums have left."""
+        self.n, self.d = self.x.shape
+        self.counts = np.zeros(4, np.int64)
+        self._bounds, self._before, self._margin = bounds.no_bounds(self.n), None, np.zeros(1, np.float32)
+        self._labels, self._sums, self._power = np.full(self.n, -1, np.int32), np.zeros((0, self.d), np.int64), 0
 
     def take(self, rows: np.ndarray) -> np.ndarray:
         """Return some rows, float64 [m, d]."""
         return self.x[rows].astype(np.float64)
 
+    def subset(self, rows: np.ndarray) -> CpuRows:
+        """Return some rows (int64 [m]), prepared: what has been prepared of them is copied."""
+        part, t = copy.copy(self), self._table
+        part.x = np.ascontiguousarray(t.x[rows])
+        rounded = part.x if t.rounded is t.x else np.ascontiguousarray(t.rounded[rows])
+        part._table = t._replace(x=part.x, rounded=rounded, norm=t.norm[rows], leads=some_leads(t.leads, rows))
+        part._begin()
+        return part
+
     def _read(self, rows: slice) -> np.ndarray:
         return self.x[rows].astype(np.float64)
 
     def assign(self, centroids: np.ndarray, guess: np.ndarray | None = None) -> np.ndarray:
-        """Return the nearest of the centroids for each row, int32 [n]; see ``nearest``."""
+        """Return the nearest of the centroids for each row, int32 [n]; see ``nearest``.
+
+        What it finds out on the way helps the next call, if its centroids are as many.
+        """
         labels = np.full(self.n, -1, np.int32) if guess is None else guess.copy()
+        before, self._before = self._before, None  # bounds that were left half-done by an interruption are no bounds
         if np.abs(centroids - self._basis.centre).max() * self._basis.factor > USUAL:
             share_out(
-                lambda start, stop: nearest.assign_exactly(self.x, centroids, self._cuts, start, stop, labels),
+                lambda start, stop: distances.assign_exactly(self.x, centroids, self._table.cuts, start, stop, labels),
                 self.n, nearest.BLOCK, self.threads,
             )  # fmt: skip
             return labels
-        prepared = nearest.prepare(centroids, self._basis, self._unit)
-        factor = self._basis.factor / self._unit
+        prepared = prepare(centroids, self._basis, self._unit)
+        moved = bounds.NOT_MOVED
+        if before is not None and len(before) == len(centroids):
+            moved = bounds.moved(before, centroids, self._unit)
+        movers = chosen(prepared, moved.movers)
 
         def work(start: int, stop: int) -> None:
-            counts = np.zeros(2, np.int64)
+            counts, margin = np.zeros(4, np.int64), self._margin.copy()
+            room = nearest.room_for(self._table, prepared)
             nearest.assign_rows(
-                self.x, self._rounded, self._norm, self._lead, factor, prepared, self._cuts, start, stop, labels, counts
+                self._table, prepared, movers, moved, self._bounds, margin, start, stop, labels, counts, room
             )
             self.counts += counts
+            self._margin = margin
 
         share_out(work, self.n, nearest.BLOCK, self.threads)
+        self._before = centroids.copy()
         return labels
 
     def squares(self, centroids: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return each row's squared distance to its centroid, float64 [n]."""
         out = np.empty(self.n)
         share_out(
-            lambda start, stop: nearest.squares(self.x, centroids, labels, self._cuts, start, stop, out),
+            lambda start, stop: distances.squares(self.x, centroids, labels, self._table.cuts, start, stop, out),
             self.n, _BLOCK, self.threads,
         )  # fmt: skip
         return out
 
     def lower(self, squares: np.ndarray, index: int) -> None:
         """Replace each of the squared distances by that to row `index` where that is less."""
-        factor = self._basis.factor
+        t, factor, stack = self._table, self._basis.factor, np.empty(DEPTH)
         share_out(
-            lambda start, stop: _lower(self.x, self._lead, factor, index, self._cuts, squares, start, stop),
+            lambda start, stop: lower.lower(t.x, t.leads, factor, index, t.cuts, squares, start, stop, stack.copy()),
             self.n, _BLOCK, self.threads,
         )  # fmt: skip
 
-    def sums(self, labels: np.ndarray, k: int, p: int) -> np.ndarray:
-        """Return the sum of ``round(2^p x)`` over each label's rows, int64 [k, d].
+    def sums(self, labels: np.ndarray, k: int, p: int, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return the sum of ``round(2^p x)``, or ``round(2^p (w x))``, over each label's rows, int64 [k, d].
 
-        Only rows whose label changed since the last call are read.
+        Without weights only rows whose label changed since the last such call are read.
         """
+        if weights is not None:
+            sums = np.zeros((k, self.d), np.int64)
+            share_out(
+                lambda first, last: update.weigh(self.x, weights, labels, 2.0**p, sums, first, last),
+                self.d, _COLUMNS, self.threads,
+            )  # fmt: skip
+            return sums
         if self._sums.shape[0] != k or self._power != p:
             self._sums, self._power = np.zeros((k, self.d), np.int64), p
             self._labels = np.full(self.n, -1, np.int32)
@@ -115,30 +156,3 @@ class CpuRows:
         )  # fmt: skip
         self._labels = labels.copy()
         return self._sums
-
-
-@numba.njit(cache=True, nogil=True)
-def _lower(
-    x: np.ndarray, leads: Lead, factor: float, index: int, cuts: np.ndarray, squares: np.ndarray, start: int, stop: int
-) -> None:
-    """Do what `CpuRows.lower` does for rows `start` to `stop`, with the bound of ``lead`` as a screen."""
-    own, stack = leads.q[index], np.empty(DEPTH)
-    for i in range(start, stop):
-        if squares[i] < np.inf:
-            product = _whole_product(leads.q[i], own)
-            half = np.float64(leads.scale[i]) * leads.scale[index] * product
-            slack = np.float64(leads.error[i]) * leads.length[index]
-            slack += np.float64(leads.length[i] + leads.error[i]) * leads.error[index]
-            slack += np.float64(leads.residual[i]) * leads.residual[index]
-            both = leads.square[i] + leads.square[index]
-            if both * (1 - ROUNDING) - 2.0 * (half + slack) > squares[i] * factor * factor:
-                continue
-        squares[i] = min(squares[i], squared_difference(x, i, x, index, cuts, stack))
-
-
-@numba.njit(cache=True, nogil=True, fastmath=True)
-def _whole_product(a: np.ndarray, b: np.ndarray) -> int:
-    total = np.int32(0)
-    for column in range(a.shape[0]):
-        total += np.int32(a[column]) * np.int32(b[column])
-    return total

@@ -34,3 +34,14 @@ def move(
         else:
             for column in range(first, last):
                 sums[new, column] += np.int64(np.rint(x[row, column] * scale))
+
+
+@numba.njit(cache=True, nogil=True)
+def weigh(
+    x: np.ndarray, weights: np.ndarray, labels: np.ndarray, scale: float, sums: np.ndarray, first: int, last: int
+) -> None:
+    """Add ``round(scale (w_i x_i))`` of all rows to the sums of their labels, columns `first` to `last` only."""
+    for row in range(x.shape[0]):
+        label, weight = labels[row], weights[row]
+        for column in range(first, last):
+            sums[label, column] += np.int64(np.rint(weight * x[row, column] * scale))
