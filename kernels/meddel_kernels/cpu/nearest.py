@@ -32,7 +32,7 @@ from meddel_kernels.cpu.exact import DEPTH, squared_difference
 from meddel_kernels.cpu.lead import ROUNDING, Lead
 from meddel_kernels.cpu.lean import lean
 from meddel_kernels.cpu.microkernel import PANEL, ROWS, multiply
-from meddel_kernels.cpu.reaching import LANES, reaching
+from meddel_kernels.cpu.reaching import LANES, largest_bound, reaching
 
 BLOCK = 96
 WANTED = (11, 14)  # so many candidates are to pass the screen, on average
@@ -137,20 +137,6 @@ def _reach(t: Table, i: int, c: Centroids, products: np.ndarray, distance: float
 
 
 @lean()
-def _most_promising(t: Table, i: int, c: Centroids, products: np.ndarray, room: Room) -> int:
-    """Return the column of largest u."""
-    count = reaching(
-        products, np.int32(128 * t.leads.total[i]), t.leads.scale[i], t.leads.residual[i], c.scale, c.residual,
-        c.half_square, -FAR / 2, room.columns, room.low,
-    )  # fmt: skip
-    best = 0
-    for at in range(count):
-        if room.low[at] > room.low[best]:
-            best = at
-    return room.columns[best]
-
-
-@lean()
 def assign_rows(
     t: Table, c: Centroids, movers: Centroids, m: Moved, b: Bounds, margin: np.ndarray,
     start: int, stop: int, labels: np.ndarray, counts: np.ndarray, room: Room,
@@ -189,6 +175,8 @@ def assign_rows(
             _screened(t, c, b, width, room.products[at], labels[i], i, room, counts)
             labels[i] = b.own[i]
         passed = counts[3] - before
+        if not carried:
+            continue  # the first centroids move too far for a list to help
         if passed < WANTED[0] * waiting:
             width = width * np.float32(1.1) + np.float32(0.01) * b.upper[first]
         elif passed > WANTED[1] * waiting:
@@ -243,7 +231,10 @@ def _screened(
 ) -> None:  # fmt: skip
     """Settle row `i` by its products with all centroids, and make its bounds."""
     if guess < 0:
-        guess = _most_promising(t, i, c, products, room)
+        guess = largest_bound(
+            products, np.int32(128 * t.leads.total[i]), t.leads.scale[i], t.leads.residual[i], c.scale, c.residual,
+            c.half_square, room.columns, room.low,
+        )  # fmt: skip
     distance = _near(t.rounded, i, c.rounded, guess)
     counts[0] += 1
     counts[2] += 1
