@@ -12,76 +12,9 @@ from hypothesis import strategies as st
 from meddel_kernels import RowMax, assign, kmeans, kmeans_plus_plus, row_max_cosine
 from meddel_kernels.cpu import exact, microkernel
 from meddel_kernels.reference import pairs
+from tests.kernel_cases import ADVERSARIES, Adversary, adversarial, embeddings
 
 THREADS = (1, 2, 5)
-
-
-def embeddings(n: int, d: int, seed: int, groups: int = 20, twins: float = 0.3) -> np.ndarray:
-    """Rows like those of a ViT: far from the origin, in groups, with near twins."""
-    rng = np.random.default_rng(seed)
-    spread = np.arange(1, d + 1) ** -0.5
-    x = 3 * rng.normal(size=d) + rng.normal(size=(groups, d))[rng.integers(groups, size=n)]
-    x += 0.4 * rng.normal(size=(n, d)) * spread
-    copies = rng.random(n) < twins
-    x[copies] = x[rng.integers(n, size=copies.sum())] + 1e-3 * rng.normal(size=(copies.sum(), d))
-    return x.astype(np.float32)
-
-
-def _equal_rows(rng: np.random.Generator) -> np.ndarray:
-    return np.repeat(rng.normal(size=(1, 40)), 150, axis=0)
-
-
-def _exact_twins(rng: np.random.Generator) -> np.ndarray:
-    return rng.normal(size=(30, 70))[rng.integers(30, size=200)]
-
-
-def _last_bits(rng: np.random.Generator) -> np.ndarray:
-    return 1 + 2.0**-50 * rng.integers(-3, 4, size=(150, 24))
-
-
-def _almost_equal_cosines(rng: np.random.Generator) -> np.ndarray:
-    x = rng.normal(size=(1, 65)) + 1e-7 * rng.normal(size=(200, 65))
-    return np.concatenate([x, -x])
-
-
-def _huge_and_tiny(rng: np.random.Generator) -> np.ndarray:
-    return rng.normal(size=(180, 33)) * 10.0 ** rng.integers(-140, 140, size=(180, 1))
-
-
-def _huge(rng: np.random.Generator) -> np.ndarray:
-    return rng.normal(size=(120, 20)) * 1e149
-
-
-def _denormals(rng: np.random.Generator) -> np.ndarray:
-    return rng.integers(-9, 10, size=(120, 20)) * 5e-324
-
-
-def _constant_columns(rng: np.random.Generator) -> np.ndarray:
-    x = rng.normal(size=(160, 130))
-    x[:, ::2] = 1e5
-    return x
-
-
-def _zero_rows(rng: np.random.Generator) -> np.ndarray:
-    return rng.normal(size=(150, 17)) * (rng.random((150, 1)) < 0.5)
-
-
-def _far_away(rng: np.random.Generator) -> np.ndarray:
-    return 1e8 + rng.normal(size=(150, 48))
-
-
-def _white_noise(rng: np.random.Generator) -> np.ndarray:
-    return rng.normal(size=(400, 300))
-
-
-def _one_column(rng: np.random.Generator) -> np.ndarray:
-    return rng.integers(-50, 50, size=(300, 1)).astype(float)
-
-
-ADVERSARIES = [
-    _equal_rows, _exact_twins, _last_bits, _almost_equal_cosines, _huge_and_tiny, _huge, _denormals, _constant_columns,
-    _zero_rows, _far_away, _white_noise, _one_column,
-]  # fmt: skip
 
 
 def assert_one_kmeans(x: np.ndarray, k: int, **options: object) -> None:
@@ -103,8 +36,8 @@ def assert_one_row_max(x: np.ndarray, order: np.ndarray, offsets: np.ndarray) ->
 
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_adversaries(adversary: Callable[[np.random.Generator], np.ndarray], dtype: type) -> None:
-    x = np.clip(adversary(np.random.default_rng(0)), -np.finfo(dtype).max / 4, np.finfo(dtype).max / 4).astype(dtype)
+def test_adversaries(adversary: Adversary, dtype: type) -> None:
+    x = adversarial(adversary, dtype)
     n = len(x)
     for k in (1, 7, n):
         assert_one_kmeans(x, k, seed=1, iterations=4)

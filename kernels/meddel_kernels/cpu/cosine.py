@@ -4,20 +4,15 @@ Formula. ``M_j = max_{i < j} <u_i, u_j>`` over the unit rows u of a cluster in i
 product as ``exact`` has it, clipped to [-1, 1]. The matrix of cosines is never stored: 64 columns j at a time meet
 the rows i before them, so that half of the square is not computed.
 
-Tiers. With the leads of the unit rows (see ``lead``, centre m, factor f) and ``o_i = <u_i, m> - |m|^2 / 2``,
-
-    cos_ij  <=  (s_i s_j <q_i, q_j> + b_i) / f^2 + o_i + o_j,
-
-where b_i collects the errors of rounding to int8, with the panel's largest. The pair of largest estimate is computed
-first, in float32, which errs by at most ``w = (d + 16) 2^-24``: it lifts what all others have to reach, to ``2 w``
-below itself (one w for its own error, one for adding up the bound, whose terms are below 2). Those that reach it are
-computed in float32 too, and what float32 can't tell apart is decided in float64.
+Tiers. Of the first thousand rows, the one of largest estimate is computed at once, in float32, which errs by at most w
+(see ``unit_rows``): it lifts what all bounds (see ``screen``) have to reach, to ``2 w`` below itself. Pairs that
+reach it are computed in float32 too, and what float32 can't tell apart is decided in float64.
 
 Of equal rows only the first can be a partner, as ties go to it: the others are columns only, and a thousand black
 frames cost no more than one.
 
-Contract. float32 or float64 rows, contiguous, finite; a row of zeros has cosine 0. Extra memory: l bytes a row, and
-64 int32 products for up to 4,096 rows a thread.
+Contract. As ``unit_rows``. Extra memory: 2 l bytes a row; a thread has 64 int32 products for up to 1,008 rows, and
+64 unit rows in float64.
 """
 
 from __future__ import annotations
@@ -27,50 +22,103 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from meddel_kernels.cpu.exact import DEPTH
-from meddel_kernels.cpu.lead import ROUNDING, Lead
-from meddel_kernels.cpu.microkernel import PANEL, ROWS, multiply, pack
-from meddel_kernels.cpu.unit_rows import FACTOR, Prepared, Unit, cosine32, cosine64
+from meddel_kernels.cpu.lean import lean
+from meddel_kernels.cpu.microkernel import PANEL, multiply
+from meddel_kernels.cpu.panel import (
+    Columns,
+    Room,
+    from_column,
+    lowest,
+    new_room,
+    open_panel,
+    own,
+    reaching,
+    small_cluster,
+)
+from meddel_kernels.cpu.screen import Lead, Screen, apart, move, wrong_by
+from meddel_kernels.cpu.unit_rows import Unit, cosine32, cosine64
 
-CHUNK = 4096 // ROWS * ROWS
+CHUNK = 1020
 PENDING = 32
-SQUARE = np.float32(FACTOR**-2)
 
 
-class Cluster(NamedTuple):
-    """One cluster of m rows, of which f equal no earlier one.
+class Best(NamedTuple):
+    """What a panel of 64 columns has found while rows pass by.
 
     Attributes
     ----------
-    rows : int64 [m]
-        Rows of the matrix, in the cluster's order.
-    first : int64 [f]
-        Positions in `rows`, ascending, of those that equal no earlier row.
-    earlier, columns : Lead
-        Leads of the first ones, and of all.
-    earlier_offset, column_offset : float32 [f], [m]
-        o.
-    panels : uint8 [p, l / 4, 64, 4]
+    estimate, where, seed : float32 [64], int32 [64], float32 [64]
+        The greatest estimate among the first rows, whose it is, and its float32 cosine.
+    greatest : float32 [64]
+        The greatest cosine yet, in float32.
+    pending, values : int32 [64, PENDING], float32 [64, PENDING]
+        Rows that may be the partner, in their order, with their float32 cosines; `count`, int64 [64], how many.
+    cosine, partner : float64 [64], int64 [64]
+        The greatest exact cosine of those that were pending before, and its row.
     """
 
-    rows: np.ndarray
-    first: np.ndarray
-    earlier: Lead
-    columns: Lead
-    earlier_offset: np.ndarray
-    column_offset: np.ndarray
-    panels: np.ndarray
+    estimate: np.ndarray
+    where: np.ndarray
+    seed: np.ndarray
+    greatest: np.ndarray
+    pending: np.ndarray
+    values: np.ndarray
+    count: np.ndarray
+    cosine: np.ndarray
+    partner: np.ndarray
 
 
 @numba.njit(cache=True, nogil=True)
-def cluster_of(rows: np.ndarray, prepared: Prepared) -> Cluster:
-    """Return a cluster of a prepared matrix; `rows` are int64 [m]."""
-    first = first_of_equals(prepared.unit.x, rows, prepared.hashes[rows])
-    columns, offset = _rows_of(prepared.leads, rows), prepared.offset[rows]
-    earlier = columns if len(first) == len(rows) else _rows_of(prepared.leads, rows[first])
-    panels = np.empty((-(-len(rows) // PANEL), columns.q.shape[1] // 4, PANEL, 4), np.uint8)
-    pack(columns.q[: len(rows)], panels)
-    return Cluster(rows, first, earlier, columns, offset[first], offset, panels)
+def _new_best() -> Best:
+    return Best(
+        np.empty(PANEL, np.float32), np.empty(PANEL, np.int32), np.empty(PANEL, np.float32),
+        np.empty(PANEL, np.float32), np.empty((PANEL, PENDING), np.int32), np.empty((PANEL, PENDING), np.float32),
+        np.empty(PANEL, np.int64), np.empty(PANEL), np.empty(PANEL, np.int64),
+    )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def row_max_clusters(
+    x: np.ndarray, order: np.ndarray, offsets: np.ndarray, numbers: np.ndarray, cuts: np.ndarray, least: float,
+    cosine: np.ndarray, partner: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Do whole clusters; return the numbers of those whose rows need `regular` first."""
+    odd, room = np.zeros(len(numbers), np.bool_), new_room(x.shape[1], CHUNK)
+    for k in range(len(numbers)):
+        rows = order[offsets[numbers[k]] : offsets[numbers[k] + 1]]
+        if len(rows) < 2:
+            continue
+        good, u, s = small_cluster(x, rows, cuts, least, room)
+        odd[k] = not good
+        if good:
+            row_max_panels(u, s, different(u, s), 0, len(s.panels), cosine, partner, room)
+    return numbers[odd]
+
+
+@numba.njit(cache=True, nogil=True)
+def different(u: Unit, s: Screen) -> Lead:
+    """Return the leads of the rows that equal no earlier one; those of all rows then lose their q."""
+    first = first_of_equals(u.x, u.rows, _hashes(s.leads))
+    if len(first) == len(u.rows):
+        return s.leads
+    leads = apart(s.leads)
+    for number in range(len(first)):
+        move(s.leads, first[number], leads, number)
+    f = len(first)
+    return Lead(
+        leads.position[:f], leads.q, leads.shift[:f], leads.scale[:f], leads.length[:f], leads.error[:f],
+        leads.residual[:f], leads.offset[:f],
+    )  # fmt: skip
+
+
+@numba.njit(cache=True, nogil=True)
+def _hashes(leads: Lead) -> np.ndarray:
+    """Return numbers, uint64 [m], that equal rows have in common."""
+    value = leads.shift.astype(np.uint64)
+    for part in (leads.scale, leads.length, leads.error, leads.offset):
+        value = (value ^ part.view(np.uint32).astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        value ^= value >> np.uint64(32)
+    return value
 
 
 @numba.njit(cache=True, nogil=True)
@@ -80,150 +128,92 @@ def first_of_equals(x: np.ndarray, rows: np.ndarray, hashes: np.ndarray) -> np.n
     Of rows with one hash, each is compared with the earliest alone: one that differs from it counts as a first, which
     costs time where it is not and changes no answer.
     """
-    order = np.argsort(hashes, kind="mergesort")
-    is_first = np.ones(len(rows), np.bool_)
-    group = 0
-    for at in range(1, len(rows)):
-        if hashes[order[at]] != hashes[order[group]]:
-            group = at
+    size = 16
+    while size < 2 * len(rows):
+        size *= 2
+    table, first, count = np.full(size, -1, np.int64), np.empty(len(rows), np.int64), 0
+    for at in range(len(rows)):
+        slot = np.int64(hashes[at] & np.uint64(size - 1))
+        while table[slot] >= 0 and hashes[table[slot]] != hashes[at]:
+            slot = (slot + 1) % size
+        if table[slot] >= 0 and _same(x, rows[table[slot]], rows[at]):
             continue
-        same = True
-        for column in range(x.shape[1]):
-            same = same and x[rows[order[at]], column] == x[rows[order[group]], column]
-        is_first[order[at]] = not same
-    return np.flatnonzero(is_first)
+        if table[slot] < 0:
+            table[slot] = at
+        first[count] = at
+        count += 1
+    return first[:count]
+
+
+@lean()
+def _same(x: np.ndarray, i: int, j: int) -> bool:
+    for column in range(x.shape[1]):  # noqa: SIM110 - Numba compiles no generator
+        if x[i, column] != x[j, column]:
+            return False
+    return True
 
 
 @numba.njit(cache=True, nogil=True)
-def _rows_of(leads: Lead, rows: np.ndarray) -> Lead:
-    q = np.zeros((len(rows) + ROWS, leads.q.shape[1]), np.int8)
-    q[: len(rows)] = leads.q[rows]
-    return Lead(
-        q, leads.total[rows], leads.scale[rows], leads.length[rows], leads.error[rows], leads.residual[rows],
-        leads.square[rows],
-    )  # fmt: skip
+def row_max_panels(
+    u: Unit, s: Screen, rows: Lead, first: int, last: int, cosine: np.ndarray, partner: np.ndarray, room: Room
+) -> None:
+    """Fill `cosine` and `partner` (float64 [n], int64 [n]) for panels `first` to `last` of a cluster.
 
-
-class Columns(NamedTuple):
-    """What a panel of 64 columns knows while rows pass by.
-
-    Attributes
-    ----------
-    scale, offset : float32 [64]
-        s over f^2, and o.
-    best : float32 [64]
-        The greatest cosine yet, in float32.
-    least : float32 [64]
-        What a bound has to reach for its pair to matter.
-    estimate, where : float32 [64], int32 [64]
-        The greatest estimate among the chunk's rows, and its row.
-    pending, values : int32 [64, PENDING], float32 [64, PENDING]
-        Rows that may be the partner, in their order, with their float32 cosines; `count`, int64 [64], how many.
-    cosine, partner : float64 [64], int64 [64]
-        The greatest exact cosine of those that were pending before.
+    `rows` are the `different` ones, `room` is for chunks of CHUNK rows.
     """
-
-    scale: np.ndarray
-    offset: np.ndarray
-    best: np.ndarray
-    least: np.ndarray
-    estimate: np.ndarray
-    where: np.ndarray
-    pending: np.ndarray
-    values: np.ndarray
-    count: np.ndarray
-    cosine: np.ndarray
-    partner: np.ndarray
-
-
-@numba.njit(cache=True, nogil=True)
-def _new_columns() -> Columns:
-    return Columns(
-        np.empty(PANEL, np.float32), np.empty(PANEL, np.float32), np.empty(PANEL, np.float32),
-        np.empty(PANEL, np.float32), np.empty(PANEL, np.float32),
-        np.empty(PANEL, np.int32), np.empty((PANEL, PENDING), np.int32), np.empty((PANEL, PENDING), np.float32),
-        np.empty(PANEL, np.int64), np.empty(PANEL), np.empty(PANEL, np.int64),
-    )  # fmt: skip
-
-
-@numba.njit(cache=True, nogil=True)
-def row_max_panels(u: Unit, c: Cluster, first: int, last: int, cosine: np.ndarray, partner: np.ndarray) -> None:
-    """Fill `cosine` and `partner` (float64 [n], int64 [n]) for the rows of panels `first` to `last` of a cluster."""
-    columns, most = _new_columns(), min(CHUNK, -(-len(c.first) // ROWS) * ROWS)
-    products = np.empty((most, PANEL), np.int32)
-    pair, stack = np.empty((2, u.x.shape[1])), np.empty(DEPTH)
-    wrong = np.float32((u.x.shape[1] + 16) * 2.0**-24)
+    best, columns, wrong = _new_best(), room.columns, wrong_by(u.x.shape[1])
     for panel in range(first, last):
         start = panel * PANEL
-        wide = min(PANEL, c.rows.shape[0] - start)
-        length, error = _open(c, start, wide, columns)
-        rows = np.searchsorted(c.first, start + wide - 1)
-        for begin in range(0, rows, CHUNK):
-            end = min(begin + CHUNK, rows)
-            multiply(c.earlier.q, begin, end, c.panels, panel, panel + 1, products)
-            _seed(u, c, begin, end, start, wide, products, columns, wrong)
+        wide = open_panel(s, panel, np.float32(-2), columns)
+        best.greatest[:], best.count[:], best.cosine[:], best.partner[:] = np.float32(-2), 0, -np.inf, -1
+        stop = np.searchsorted(rows.position, start + wide - 1)
+        for begin in range(0, stop, CHUNK):
+            end = min(begin + CHUNK, stop)
+            multiply(rows.q, begin, end, s.panels, panel, panel + 1, room.products)
+            if begin == 0:
+                _seed(u, rows, end, start, wide, room.products, columns, best, wrong)
             for at in range(begin, end):
-                own = c.earlier.error[at] * length + (c.earlier.length[at] + c.earlier.error[at]) * error
-                own += ROUNDING * c.earlier.length[at] * length
-                own = own * SQUARE + c.earlier_offset[at]
-                shift, scale = np.int32(128 * c.earlier.total[at]), c.earlier.scale[at]
-                if _reaching(products[at - begin], shift, scale, own, columns) == 0:
-                    continue
-                for column in range(max(0, c.first[at] + 1 - start), wide):
-                    whole = np.float32(np.int32(products[at - begin, column] - shift))
-                    if whole * (scale * columns.scale[column]) + columns.offset[column] + own >= columns.least[column]:
-                        _note(u, c, at, start, column, columns, wrong, pair, stack)
+                mask = reaching(room.products, at - begin, rows, at, own(rows, at, s, columns), columns)
+                if rows.position[at] >= start:
+                    mask &= from_column(rows.position[at] + 1 - start)
+                while mask != 0:
+                    column = lowest(mask)
+                    mask &= mask - np.uint64(1)
+                    _note(u, rows.position[at], at, start, column, columns, best, wrong, room)
         for column in range(wide):
-            _settle(u, c, start, column, columns, wrong, pair, stack)
-            cosine[c.rows[start + column]] = columns.cosine[column]
-            partner[c.rows[start + column]] = columns.partner[column]
+            _settle(u, start, column, best, wrong, room)
+            cosine[u.rows[start + column]] = best.cosine[column]
+            partner[u.rows[start + column]] = best.partner[column]
 
 
-@numba.njit(cache=True, nogil=True)
-def _open(c: Cluster, start: int, wide: int, columns: Columns) -> tuple[float, float]:
-    """Begin a panel; return the largest length and error of its columns."""
-    length = error = np.float32(0)
-    for column in range(PANEL):
-        inside = column < wide
-        row = min(start + column, c.rows.shape[0] - 1)
-        columns.scale[column] = c.columns.scale[row] * SQUARE if inside else np.float32(0)
-        columns.offset[column] = c.column_offset[row] if inside else np.float32(-1e9)
-        columns.best[column] = columns.least[column] = np.float32(-2)
-        columns.count[column], columns.cosine[column], columns.partner[column] = 0, -np.inf, -1
-        length, error = max(length, c.columns.length[row]), max(error, c.columns.error[row])
-    return length, error
-
-
-@numba.njit(cache=True, nogil=True)
+@lean()
 def _seed(
-    u: Unit, c: Cluster, begin: int, end: int, start: int, wide: int, products: np.ndarray, columns: Columns,
+    u: Unit, rows: Lead, end: int, start: int, wide: int, products: np.ndarray, columns: Columns, best: Best,
     wrong: float,
 ) -> None:  # fmt: skip
-    """Compute the pair of largest estimate of each column, which lifts what the others have to reach."""
-    columns.estimate[:], columns.where[:] = np.float32(-3e38), -1
-    for at in range(begin, end):
-        shift, scale = np.int32(128 * c.earlier.total[at]), c.earlier.scale[at]
-        offset = c.earlier_offset[at]
-        if c.first[at] < start:
+    """Compute the pair of largest estimate of each column among the first rows, which lifts what others must reach."""
+    best.estimate[:], best.where[:] = np.float32(-3e38), -1
+    for at in range(end):
+        position = rows.position[at]
+        if position < start:
             _estimate(
-                products[at - begin], shift, scale, offset, columns.scale, columns.estimate, columns.where,
-                np.int32(at),
+                products[at], rows.shift[at], rows.scale[at], rows.offset[at], columns.scale, best.estimate,
+                best.where, np.int32(at),
             )  # fmt: skip
             continue
-        for column in range(c.first[at] + 1 - start, wide):
-            whole = np.float32(np.int32(products[at - begin, column] - shift))
-            value = whole * (scale * columns.scale[column]) + offset
-            if value > columns.estimate[column]:
-                columns.estimate[column], columns.where[column] = value, at
+        for column in range(position + 1 - start, wide):
+            whole = np.float32(np.int32(products[at, column] - rows.shift[at]))
+            value = whole * (rows.scale[at] * columns.scale[column]) + rows.offset[at]
+            if value > best.estimate[column]:
+                best.estimate[column], best.where[column] = value, at
     for column in range(wide):
-        at = columns.where[column]
+        at = best.where[column]
         if at >= 0:
-            value = cosine32(u, c.rows[c.first[at]], c.rows[start + column])
-            columns.best[column] = max(columns.best[column], value)
-            columns.least[column] = columns.best[column] - np.float32(2) * wrong
+            best.greatest[column] = best.seed[column] = cosine32(u, rows.position[at], start + column)
+            columns.least[column] = best.greatest[column] - np.float32(2) * wrong
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@lean(fastmath=True)
 def _estimate(
     products: np.ndarray, shift: int, scale: float, offset: float, scales: np.ndarray, estimate: np.ndarray,
     where: np.ndarray, at: int,
@@ -235,46 +225,32 @@ def _estimate(
         where[column] = at if better else where[column]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
-def _reaching(products: np.ndarray, shift: int, scale: float, own: float, columns: Columns) -> int:
-    """Count the columns whose bound reaches what it has to."""
-    count = np.int32(0)
-    for column in range(PANEL):
-        middle = np.float32(np.int32(products[column] - shift)) * (scale * columns.scale[column])
-        bound = middle + columns.offset[column] + own
-        count += np.int32(1) if bound >= columns.least[column] else np.int32(0)
-    return count
-
-
-@numba.njit(cache=True, nogil=True)
+@lean()
 def _note(
-    u: Unit, c: Cluster, at: int, start: int, column: int, columns: Columns, wrong: float, pair: np.ndarray,
-    stack: np.ndarray,
-) -> None:  # fmt: skip
+    u: Unit, position: int, at: int, start: int, column: int, columns: Columns, best: Best, wrong: float, room: Room
+) -> None:
     """Compute a pair in float32 and keep it if it may be the column's greatest."""
-    value = cosine32(u, c.rows[c.first[at]], c.rows[start + column])
-    if value < columns.best[column] - np.float32(2) * wrong:
+    value = best.seed[column] if best.where[column] == at else cosine32(u, position, start + column)
+    if value < best.greatest[column] - np.float32(2) * wrong:
         return
-    if columns.count[column] == PENDING:
-        _settle(u, c, start, column, columns, wrong, pair, stack)
-    columns.pending[column, columns.count[column]] = at
-    columns.values[column, columns.count[column]] = value
-    columns.count[column] += 1
-    if value > columns.best[column]:
-        columns.best[column] = value
+    if best.count[column] == PENDING:
+        _settle(u, start, column, best, wrong, room)
+    best.pending[column, best.count[column]] = position
+    best.values[column, best.count[column]] = value
+    best.count[column] += 1
+    if value > best.greatest[column]:
+        best.greatest[column] = value
         columns.least[column] = value - np.float32(2) * wrong
 
 
-@numba.njit(cache=True, nogil=True)
-def _settle(
-    u: Unit, c: Cluster, start: int, column: int, columns: Columns, wrong: float, pair: np.ndarray, stack: np.ndarray,
-) -> None:  # fmt: skip
+@lean()
+def _settle(u: Unit, start: int, column: int, best: Best, wrong: float, room: Room) -> None:
     """Compute what is pending in float64, in the order of the rows, so that ties go to the earliest."""
-    for number in range(columns.count[column]):
-        if columns.values[column, number] < columns.best[column] - np.float32(2) * wrong:
+    for number in range(best.count[column]):
+        if best.values[column, number] < best.greatest[column] - np.float32(2) * wrong:
             continue
-        earlier = c.rows[c.first[columns.pending[column, number]]]
-        value = cosine64(u, earlier, c.rows[start + column], pair, stack)
-        if value > columns.cosine[column]:
-            columns.cosine[column], columns.partner[column] = value, earlier
-    columns.count[column] = 0
+        position = best.pending[column, number]
+        value = cosine64(u, room.exact, position, start + column)
+        if value > best.cosine[column]:
+            best.cosine[column], best.partner[column] = value, u.rows[position]
+    best.count[column] = 0

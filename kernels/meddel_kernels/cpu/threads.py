@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numba
 
@@ -41,7 +43,23 @@ def share_out(
             if done is not None:
                 done(*part)
         return
-    with ThreadPoolExecutor(threads) as pool:
-        for part, _ in zip(ranges, pool.map(lambda part: work(*part), ranges), strict=True):
+    calls = [_pool(threads).submit(work, *part) for part in ranges]
+    try:
+        for part, call in zip(ranges, calls, strict=True):
+            call.result()
             if done is not None:
                 done(*part)
+    finally:  # after an error or an interrupt, nobody is to go on with the caller's arrays
+        for call in calls:
+            call.cancel()
+        wait(calls)
+
+
+@functools.cache
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Return threads that stay, as starting them takes longer than a step of k-means++."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="meddel_kernels")
+
+
+if hasattr(os, "register_at_fork"):  # a child process has none of its parent's threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)

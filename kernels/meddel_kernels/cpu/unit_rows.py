@@ -1,138 +1,250 @@
-"""The unit rows of a matrix: in float64 as the reference has them, in float32 for a first look; neither is stored.
+"""The unit rows of a cluster: in float64 as the reference has them, in float32 for a first look; neither is stored.
 
 Formula. ``u_i = (x_i / max_j |x_ij|) / |x_i / max_j |x_ij||``, a row of zeros stays one. The cosine of two rows is
-the exact product of their unit rows, clipped to [-1, 1]; in float32 it errs by at most ``(d + 16) 2^-24``.
+the exact product of their unit rows, clipped to [-1, 1]. In float32 a unit row is ``x_i / |x_i|``, each value wrong
+by at most 2^-22 of itself, and the cosine of two errs by at most ``w = (d + 16) 2^-24``, whatever the order of its sum.
+
+Division. The float64 rows need two divisions a value, by numbers that a row has in common. With ``y = 1 / b`` rounded
+and ``q = a y``, one step ``q + (a - q b) y`` in fused arithmetic brings q to within one unit in the last place of
+a / b, and by Markstein's theorem (1990) a second one gives the rounded quotient itself: five instructions of full
+speed instead of one that takes ten times as long. It needs that nothing underflows, which holds for quotients of
+float32 values (0, or at least 2^-277); float64 rows are divided.
+
+Contract. x float32 with rows of length 0 or 2^-60 to 2^60, or float64 with rows of length 0 or at least 2^-500,
+contiguous, finite; `regular` makes such rows of others.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import llvmlite.binding
 import numba
 import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
 
-from meddel_kernels.cpu.exact import DEPTH, plan, product
-from meddel_kernels.cpu.lead import SAMPLE, USUAL, Lead, empty_lead, largest, quantise, row_blocks
-from meddel_kernels.cpu.threads import share_out
-from meddel_kernels.reference.pairs import unit_rows
+from meddel_kernels.cpu.exact import DEPTH, LANES, product
+from meddel_kernels.cpu.lean import lean
+from meddel_kernels.cpu.microkernel import PANEL
 
-FACTOR = 0.5  # a centred unit row is at most 2 long
-_BLOCK = 1024
+HAS_FMA = bool(llvmlite.binding.get_host_cpu_features().get("fma", False))
+_FUSED = f"llvm.fma.v{LANES}f64"
+_LEAST = {np.dtype(np.float32): 2.0**-60, np.dtype(np.float64): 2.0**-500}
 
 
 class Unit(NamedTuple):
-    """The unit rows of a matrix, in float64 as numbers to divide by, in float32 as numbers to multiply with.
+    """The unit rows of one cluster of m rows, as numbers to multiply and to divide by.
 
     Attributes
     ----------
     x : float32 or float64 [n, d]
-    peak, norm : float64 [n]
-        The unit row is ``(x / peak) / norm``; both are 1 for a row of zeros.
-    rounded : float32 [n, d]
-    inverse : float32 [n]
-        The float32 unit row is ``rounded * inverse``.
-    cuts : int64 [m, 3]
+    rows : int64 [m]
+        Rows of x, in the cluster's order; what is called a position is one in here.
+    inverse : as x, [m]
+        The float32 unit row is ``x * inverse``.
+    peak, norm : float64 [m]
+        The float64 unit row is ``(x / peak) / norm``; norm is 0 until somebody needs it.
+    cuts : int64 [c, 3]
         ``exact.plan(d)``.
     """
 
     x: np.ndarray
+    rows: np.ndarray
+    inverse: np.ndarray
     peak: np.ndarray
     norm: np.ndarray
-    rounded: np.ndarray
-    inverse: np.ndarray
     cuts: np.ndarray
 
 
-class Prepared(NamedTuple):
-    """A matrix prepared for its cosines.
+class Exact(NamedTuple):
+    """Float64 unit rows that are kept for the pairs to come: of 64 columns and of one row.
 
     Attributes
     ----------
-    unit : Unit
-    leads : Lead
-        Of the unit rows, centred, in all their directions, with the factor `FACTOR`.
-    offset : float32 [n]
-        ``o_i = <u_i, m> - |m|^2 / 2``, with m the mean of a sample of the unit rows.
-    hashes : uint64 [n]
-        Of the leads: equal rows have equal ones.
+    columns, row : float64 [64, d], [1, d]
+    held : int64 [65]
+        Their positions, the row's last; -1 for none.
+    stack : float64 [DEPTH]
+        Room for ``exact``'s sums.
     """
 
-    unit: Unit
-    leads: Lead
-    offset: np.ndarray
-    hashes: np.ndarray
+    columns: np.ndarray
+    row: np.ndarray
+    held: np.ndarray
+    stack: np.ndarray
 
 
-def prepare(x: np.ndarray, threads: int) -> Prepared:
-    """Prepare a finite matrix, float16, float32 or float64 [n, d]; each row is read once."""
-    x = np.ascontiguousarray(x, np.float32 if x.dtype == np.float16 else None)
-    n, d = x.shape
-    sample = np.array(x[:: -(-n // SAMPLE)], np.float64)
-    cuts, inverse = plan(d), np.empty(n, np.float32)
-    u = Unit(x, np.empty(n), np.empty(n), x, inverse, cuts)
-    prepared = Prepared(u, empty_lead(n, d), np.empty(n, np.float32), np.empty(n, np.uint64))
-    centre = unit_rows(sample).mean(axis=0)
-    words = prepared.leads.q.view(np.uint32)
-    share_out(lambda start, stop: _prepare(prepared, words, centre, start, stop), n, _BLOCK, threads)
-    if x.dtype == np.float32 and inverse.max() < USUAL and inverse.min() > 1 / USUAL:
-        return prepared
-    rounded = np.empty(x.shape, np.float32)
-    for rows in row_blocks(n, d):
-        rounded[rows] = x[rows] / u.peak[rows, None] / u.norm[rows, None]
-    return prepared._replace(unit=u._replace(rounded=rounded, inverse=np.ones(n, np.float32)))
+def regular(x: np.ndarray) -> np.ndarray:
+    """Return rows (float32 or float64 [m, d]) as float64 rows of lengths that the contract allows.
+
+    Tiny rows are multiplied by a power of two, which neither rounds nor changes a unit row.
+    """
+    wide = np.array(x, np.float64)
+    wide[np.abs(wide).max(axis=1) < 2.0**-400] *= 2.0**500
+    return wide
+
+
+def least_length(x: np.ndarray) -> float:
+    """Return the least length that rows of x may have beside 0."""
+    return _LEAST[x.dtype]
 
 
 @numba.njit(cache=True, nogil=True)
-def _prepare(out: Prepared, words: np.ndarray, centre: np.ndarray, start: int, stop: int) -> None:
-    """Fill `out` for rows `start` to `stop`; peak and norm as ``unit_rows`` has them. `words` are the leads' q."""
-    u, row, stack = out.unit, np.empty((1, centre.shape[0])), np.empty(DEPTH)
-    for i in range(start, stop):
-        most = largest(u.x, i)
-        u.peak[i] = most if most > 0 else 1.0
-        for column in range(row.shape[1]):
-            row[0, column] = np.float64(u.x[i, column]) / u.peak[i]
-        length = np.sqrt(product(row, 0, row, 0, u.cuts, stack))
-        u.norm[i] = length if length > 0 else 1.0
-        u.inverse[i] = 1.0 / min(max(u.peak[i] * u.norm[i], 1e-30), 1e30)
-        out.offset[i] = _centred(row[0], u.norm[i], centre)
-        quantise(row, i, out.leads)
-        out.hashes[i] = _hash(words, i)
-
-
-@numba.njit(cache=True, nogil=True, fastmath=True)
-def _centred(row: np.ndarray, norm: float, centre: np.ndarray) -> float:
-    """Turn a row into f times the centred unit row, and return o."""
-    along = own = 0.0
-    for column in range(row.shape[0]):
-        value = row[column] / norm
-        along += value * centre[column]
-        own += centre[column] * centre[column]
-        row[column] = FACTOR * (value - centre[column])
-    return along - 0.5 * own
+def empty_unit(x: np.ndarray, rows: np.ndarray, cuts: np.ndarray) -> Unit:
+    """Return the unit rows of a cluster, for `lengths` to fill."""
+    m = len(rows)
+    return Unit(x, rows, np.empty(m, x.dtype), np.empty(m), np.zeros(m), cuts)
 
 
 @numba.njit(cache=True, nogil=True)
-def _hash(words: np.ndarray, i: int) -> int:
-    value = np.uint64(14695981039346656037)
-    for column in range(words.shape[1]):
-        value = (value ^ np.uint64(words[i, column])) * np.uint64(1099511628211)
-        value ^= value >> np.uint64(32)
-    return value
+def new_exact(d: int) -> Exact:
+    """Return room for exact cosines of rows of width `d`."""
+    return Exact(np.empty((PANEL, d)), np.empty((1, d)), np.full(PANEL + 1, -1, np.int64), np.empty(DEPTH))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True)
+@numba.njit(cache=True, nogil=True)
+def lengths(u: Unit, first: int, last: int, least: float) -> bool:
+    """Fill `inverse` for positions `first` to `last`; return whether the contract holds (`least` as by its name)."""
+    good = True
+    for at in range(first, last):
+        length = np.sqrt(_square(u.x, u.rows[at]))
+        good = good and length <= 1 / least and (length >= least or not u.x[u.rows[at]].any())
+        u.inverse[at] = 1 / length if length >= least else 0.0
+    return good
+
+
+@lean(fastmath=True)
+def _square(x: np.ndarray, i: int) -> float:
+    total = 0.0
+    for column in range(x.shape[1]):
+        value = np.float64(x[i, column])
+        total += value * value
+    return total
+
+
+@lean(fastmath=True)
 def cosine32(u: Unit, i: int, j: int) -> float:
-    """Return the float32 cosine of two rows, added up in whatever order is fastest."""
+    """Return the float32 cosine of two positions, added up in whatever order is fastest."""
     total = np.float32(0)
-    for column in range(u.rounded.shape[1]):
-        total += u.rounded[i, column] * u.rounded[j, column]
-    return total * u.inverse[i] * u.inverse[j]
+    a, b, left, right = u.rows[i], u.rows[j], u.inverse[i], u.inverse[j]
+    for column in range(u.x.shape[1]):
+        total += np.float32(u.x[a, column] * left) * np.float32(u.x[b, column] * right)
+    return total
+
+
+@lean()
+def cosine64(u: Unit, e: Exact, i: int, j: int) -> float:
+    """Return the exact cosine of two positions; the unit row of `j` is kept in its panel's place, that of `i` too."""
+    slot = j % PANEL
+    if e.held[slot] != j:
+        _unit_row(u, j, e.columns, slot, e.stack)
+        e.held[slot] = j
+    if e.held[i % PANEL] == i:
+        return min(1.0, max(-1.0, product(e.columns, i % PANEL, e.columns, slot, u.cuts, e.stack)))
+    if e.held[PANEL] != i:
+        _unit_row(u, i, e.row, 0, e.stack)
+        e.held[PANEL] = i
+    return min(1.0, max(-1.0, product(e.row, 0, e.columns, slot, u.cuts, e.stack)))
+
+
+@lean()
+def _unit_row(u: Unit, at: int, out: np.ndarray, slot: int, stack: np.ndarray) -> None:
+    """Write the float64 unit row of a position into row `slot` of `out`."""
+    row = u.rows[at]
+    if u.norm[at] == 0:
+        most = largest(u.x[row])
+        peak = most if most > 0 else 1.0
+        _divide(u.x, row, peak, out, slot, u.x.itemsize == 4)
+        norm = np.sqrt(product(out, slot, out, slot, u.cuts, stack))
+        u.peak[at] = peak
+        u.norm[at] = norm if norm > 0 else 1.0
+    else:
+        _divide(u.x, row, u.peak[at], out, slot, u.x.itemsize == 4)
+    _divide(out, slot, u.norm[at], out, slot, u.x.itemsize == 4)
+
+
+@lean()
+def largest(row: np.ndarray) -> float:
+    """Return the largest absolute value of a row; for float32 found on the bits, which LLVM does in vectors."""
+    if row.itemsize == 4:
+        bits = np.int32(_greatest(row.view(np.int32)))
+        return np.float64(bits.view(np.float32))
+    most = np.float64(0)
+    for column in range(row.shape[0]):
+        most = max(most, np.float64(abs(row[column])))
+    return most
+
+
+@lean()
+def _greatest(bits: np.ndarray) -> int:
+    most = np.int32(0)
+    for column in range(bits.shape[0]):
+        value = np.int32(bits[column] & np.int32(0x7FFFFFFF))
+        most = value if value > most else most
+    return most
+
+
+@intrinsic
+def _quotients(typing, source, target, by, inverse, count):
+    """Divide the first multiple of 8 of `count` values at address `source` by a number, by the theorem of the head."""
+    narrow = source.dtype == types.float32
+    signature = types.void(source, target, types.float64, types.float64, types.intp)
+
+    def generate(context, builder, signature, arguments):
+        double, index = ir.DoubleType(), ir.IntType(64)
+        wide = ir.VectorType(double, LANES)
+        kind = ir.VectorType(ir.FloatType(), LANES) if narrow else wide
+        data = [context.make_array(signature.args[i])(context, builder, arguments[i]).data for i in range(2)]
+        fused = builder.module.globals.get(_FUSED) or ir.Function(
+            builder.module, ir.FunctionType(wide, [wide, wide, wide]), _FUSED
+        )
+
+        def spread(value: ir.Value) -> ir.Value:
+            single = builder.insert_element(ir.Constant(wide, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+            return builder.shuffle_vector(
+                single, single, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+            )
+
+        by, inverse = spread(arguments[2]), spread(arguments[3])
+        entry, loop = builder.block, builder.append_basic_block("lanes")
+        done = builder.append_basic_block("divided")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        at = builder.phi(index)
+        at.add_incoming(ir.Constant(index, 0), entry)
+        value = builder.load(builder.bitcast(builder.gep(data[0], [at]), kind.as_pointer()))
+        value.align = 1
+        value = builder.fpext(value, wide) if narrow else value
+        quotient = builder.fmul(value, inverse)
+        for _ in range(2):
+            rest = builder.call(fused, [builder.fneg(quotient), by, value])
+            quotient = builder.call(fused, [rest, inverse, quotient])
+        builder.store(quotient, builder.bitcast(builder.gep(data[1], [at]), wide.as_pointer())).align = 1
+        following = builder.add(at, ir.Constant(index, LANES))
+        at.add_incoming(following, loop)
+        builder.cbranch(builder.icmp_signed("<", following, arguments[4]), loop, done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return signature, generate
+
+
+@lean()
+def _divide(x: np.ndarray, i: int, by: float, out: np.ndarray, slot: int, safe: bool) -> None:
+    """Write row `i` of `x` divided by a number into row `slot` of `out`; `safe` from underflow: by the theorem."""
+    start = 0
+    if safe and HAS_FMA and x.shape[1] >= LANES:
+        start = x.shape[1] // LANES * LANES
+        _quotients(x[i], out[slot], by, 1.0 / by, start)
+    for column in range(start, x.shape[1]):
+        out[slot, column] = np.float64(x[i, column]) / by
 
 
 @numba.njit(cache=True, nogil=True)
-def cosine64(u: Unit, i: int, j: int, pair: np.ndarray, stack: np.ndarray) -> float:
-    """Return the exact cosine of two rows; `pair` is room for them, float64 [2, d], `stack` for ``exact``'s sums."""
-    for column in range(pair.shape[1]):
-        pair[0, column] = (np.float64(u.x[i, column]) / u.peak[i]) / u.norm[i]
-        pair[1, column] = (np.float64(u.x[j, column]) / u.peak[j]) / u.norm[j]
-    return min(1.0, max(-1.0, product(pair, 0, pair, 1, u.cuts, stack)))
+def norms(u: Unit, first: int, last: int) -> None:
+    """Fill `peak` and `norm` for positions `first` to `last`, for threads that share a cluster."""
+    e = new_exact(u.x.shape[1])
+    for at in range(first, last):
+        _unit_row(u, at, e.row, 0, e.stack)

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from meddel_kernels.backends import Backend, back_end
 from meddel_kernels.cpu.threads import thread_count
-from meddel_kernels.reference.pairs import matrix
+from meddel_kernels.operations.inputs import matrix
 
 
 class RowMax(NamedTuple):
@@ -27,8 +28,23 @@ class RowMax(NamedTuple):
     partner: np.ndarray
 
 
+class TopNeighbours(NamedTuple):
+    """Result of `top_neighbours`, by row of `x`.
+
+    Attributes
+    ----------
+    cosine : float64 [n, m]
+        The greatest cosines to other rows of the same cluster, in [-1, 1], falling; -inf where there are no more.
+    neighbour : int64 [n, m]
+        The rows that they are reached with; -1 where there are no more.
+    """
+
+    cosine: np.ndarray
+    neighbour: np.ndarray
+
+
 def row_max_cosine(
-    x: np.ndarray,
+    x: ArrayLike,
     order: np.ndarray,
     offsets: np.ndarray,
     *,
@@ -43,7 +59,8 @@ def row_max_cosine(
 
     Parameters
     ----------
-    x : float16, float32 or float64 [n, d]
+    x : matrix [n, d]
+        As for `kmeans`.
     order : int [m]
         Distinct rows of `x`, cluster after cluster, each cluster in its order. Rows left out get -inf and -1.
     offsets : int [c + 1]
@@ -56,18 +73,106 @@ def row_max_cosine(
     Raises
     ------
     ValueError
-        `x` has another type or shape, or holds NaN, infinity or a value beyond 1e150; `order` repeats a row or leaves
-        the range; `offsets` do not cut `order` into pieces.
+        `x` is no matrix of finite values up to 1e150; `order` repeats a row or leaves the range; `offsets` do not cut
+        `order` into pieces.
     """
-    x = matrix(x, "x")
-    order, offsets = np.asarray(order, np.int64), np.asarray(offsets, np.int64)
+    x, order, offsets = batch(x, order, offsets, backend, threads)
+    result = RowMax(np.full(len(x), -np.inf), np.full(len(x), -1, np.int64))
+    compute = back_end(backend).row_max
+    compute(x, order, offsets, result.cosine, result.partner, thread_count(threads), callback)
+    return result
+
+
+def near_duplicates(
+    x: ArrayLike,
+    order: np.ndarray,
+    offsets: np.ndarray,
+    threshold: float,
+    *,
+    greedy: bool = False,
+    callback: Callable[[int], None] | None = None,
+    backend: Backend = "auto",
+    threads: int | None = None,
+) -> np.ndarray:
+    """Find, for each row, the earliest row before it in its cluster that is more alike than `threshold` allows.
+
+    Rows without one are what deduplication keeps. It may stop as soon as that is known, so that it costs less than
+    `row_max_cosine`, the more so the more duplicates there are. SemDeDup's rule (Abbas et al. 2023) is the plain one:
+    every earlier row counts, also one that goes itself. Of a chain a-b-c with only neighbours alike it drops b and c;
+    the greedy rule drops b alone.
+
+    Parameters
+    ----------
+    x, order, offsets, callback, backend, threads
+        As for `row_max_cosine`.
+    threshold : float
+        From -1 to 1. A cosine has to be greater (strictly), so that 1 finds nothing.
+    greedy : bool
+        Only rows without a partner count.
+
+    Returns
+    -------
+    int64 [n]. The partner; -1 for rows without one, and for rows that `order` leaves out.
+
+    Raises
+    ------
+    ValueError
+        `threshold` is out of range, or as for `row_max_cosine`.
+    """
+    if not -1 <= threshold <= 1:
+        raise ValueError(f"threshold {threshold} must lie between -1 and 1")
+    x, order, offsets = batch(x, order, offsets, backend, threads)
+    partner = np.full(len(x), -1, np.int64)
+    compute = back_end(backend).first_above
+    compute(x, order, offsets, float(threshold), bool(greedy), partner, thread_count(threads), callback)
+    return partner
+
+
+def top_neighbours(
+    x: ArrayLike,
+    order: np.ndarray,
+    offsets: np.ndarray,
+    m: int,
+    *,
+    callback: Callable[[int], None] | None = None,
+    backend: Backend = "auto",
+    threads: int | None = None,
+) -> TopNeighbours:
+    """Find, for each row, the `m` greatest cosines to other rows of its cluster, earlier or later, and which rows.
+
+    Falling; ties to the row that is earlier in the cluster's order. The cosine with a row of zeros is 0.
+
+    Parameters
+    ----------
+    x, order, offsets, callback, backend, threads
+        As for `row_max_cosine`.
+    m : int
+        At least 1; meant for some tens.
+
+    Raises
+    ------
+    ValueError
+        `m` is below 1, or as for `row_max_cosine`.
+    """
+    if m < 1:
+        raise ValueError(f"m {m} must be at least 1")
+    x, order, offsets = batch(x, order, offsets, backend, threads)
+    result = TopNeighbours(np.full((len(x), m), -np.inf), np.full((len(x), m), -1, np.int64))
+    compute = back_end(backend).top
+    compute(x, order, offsets, result.cosine, result.neighbour, thread_count(threads), callback)
+    return result
+
+
+def batch(
+    x: ArrayLike, order: np.ndarray, offsets: np.ndarray, backend: Backend, threads: int | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a ragged batch of clusters, checked as `row_max_cosine` states: x, int64 [m], int64 [c + 1]."""
+    x = matrix(x, "x", backend, threads)
+    order, offsets = np.ascontiguousarray(order, np.int64), np.ascontiguousarray(offsets, np.int64)
     if order.ndim != 1 or (order.size and not 0 <= order.min() <= order.max() < len(x)):
         raise ValueError(f"order must be one-dimensional with rows from 0 to {len(x) - 1}")
     if order.size and np.bincount(order).max() > 1:
         raise ValueError("order names a row twice")
     if offsets.ndim != 1 or (np.diff(offsets) < 0).any() or [*offsets[:1], *offsets[-1:]] != [0, order.size]:
         raise ValueError(f"offsets must rise from 0 to {order.size}")
-    result = RowMax(np.full(len(x), -np.inf), np.full(len(x), -1, np.int64))
-    compute = back_end(backend).row_max
-    compute(x, order, offsets, result.cosine, result.partner, thread_count(threads), callback)
-    return result
+    return x, order, offsets

@@ -5,6 +5,7 @@ go to the lowest index, and the bytes do not depend on blocks or on the number o
 """
 
 from meddel_kernels.reference.clustering import ReferenceRows as rows
-from meddel_kernels.reference.cosine import row_max
+from meddel_kernels.reference.cosine import first_above, row_max, top
+from meddel_kernels.reference.facility_location import gains
 
-__all__ = ["row_max", "rows"]
+__all__ = ["first_above", "gains", "row_max", "rows", "top"]

@@ -65,9 +65,14 @@ class ReferenceRows:
             rows = near[part]
             squares[rows] = np.minimum(squares[rows], squared_differences(x[rows], row))
 
-    def sums(self, labels: np.ndarray, k: int, p: int) -> np.ndarray:
-        """Return the sum of ``round(2^p x)`` over each label's rows, int64 [k, d]."""
+    def sums(self, labels: np.ndarray, k: int, p: int, weights: np.ndarray | None = None) -> np.ndarray:
+        """Return the sum of ``round(2^p x)``, or ``round(2^p (w x))``, over each label's rows, int64 [k, d]."""
         sums = np.zeros((k, self.d), np.int64)
         for rows in blocks(self.n, self.d):
-            np.add.at(sums, labels[rows], np.rint(self.x[rows] * 2.0**p).astype(np.int64))
+            block = self.x[rows] if weights is None else weights[rows, None] * self.x[rows]
+            np.add.at(sums, labels[rows], np.rint(block * 2.0**p).astype(np.int64))
         return sums
+
+    def subset(self, rows: np.ndarray) -> ReferenceRows:
+        """Return some rows, prepared."""
+        return ReferenceRows(self.x[rows])

@@ -1,0 +1,79 @@
+"""For each row the few greatest cosines to other rows of its cluster: a screen in int8, then float32, then float64.
+
+Formula. The m greatest of ``<u_i, u_j>``, i other than j, over the unit rows u of a cluster, in falling order, ties to
+the i that is earlier in the cluster's order; the product as ``exact`` has it, clipped to [-1, 1].
+
+Tiers. 64 columns j at a time meet all rows i. Once m are known, a pair matters only if it is above the present m-th
+(one as great comes later and loses the tie): its bound (see ``screen``) has to reach that, then its float32 cosine,
+which errs by at most w, has to come within w of it, and then the float64 one decides and takes its place in the list.
+
+Contract. As ``unit_rows``; m at least 1. Extra memory: 2 l bytes a row; a thread has 64 lists, and 64 unit rows in
+float64.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from meddel_kernels.cpu.lean import lean
+from meddel_kernels.cpu.microkernel import PANEL, multiply
+from meddel_kernels.cpu.panel import CHUNK, Room, lowest, new_room, open_panel, own, reaching, small_cluster
+from meddel_kernels.cpu.screen import Screen, wrong_by
+from meddel_kernels.cpu.unit_rows import Unit, cosine32, cosine64
+
+
+@numba.njit(cache=True, nogil=True)
+def top_clusters(
+    x: np.ndarray, order: np.ndarray, offsets: np.ndarray, numbers: np.ndarray, cuts: np.ndarray, least: float,
+    cosine: np.ndarray, neighbour: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Do whole clusters; return the numbers of those whose rows need `regular` first."""
+    odd, room = np.zeros(len(numbers), np.bool_), new_room(x.shape[1], CHUNK)
+    for k in range(len(numbers)):
+        rows = order[offsets[numbers[k]] : offsets[numbers[k] + 1]]
+        if len(rows) < 2:
+            continue
+        good, u, s = small_cluster(x, rows, cuts, least, room)
+        odd[k] = not good
+        if good:
+            top_panels(u, s, 0, len(s.panels), cosine, neighbour, room)
+    return numbers[odd]
+
+
+@lean()
+def top_panels(
+    u: Unit, s: Screen, first: int, last: int, cosine: np.ndarray, neighbour: np.ndarray, room: Room
+) -> None:
+    """Fill `cosine` (float64 [n, m], -inf) and `neighbour` (int64 [n, m], -1) for panels `first` to `last`."""
+    columns, wrong, m = room.columns, np.float64(wrong_by(u.x.shape[1])), cosine.shape[1]
+    for panel in range(first, last):
+        start = panel * PANEL
+        open_panel(s, panel, np.float32(-2), columns)
+        for begin in range(0, len(u.rows), CHUNK):
+            end = min(begin + CHUNK, len(u.rows))
+            multiply(s.leads.q, begin, end, s.panels, panel, panel + 1, room.products)
+            for at in range(begin, end):
+                mask = reaching(room.products, at - begin, s.leads, at, own(s.leads, at, s, columns), columns)
+                if start <= at < start + PANEL:
+                    mask &= ~(np.uint64(1) << np.uint64(at - start))
+                while mask != 0:
+                    column = lowest(mask)
+                    mask &= mask - np.uint64(1)
+                    row = u.rows[start + column]
+                    if np.float64(cosine32(u, at, start + column)) + wrong <= cosine[row, m - 1]:
+                        continue
+                    value = cosine64(u, room.exact, at, start + column)
+                    if value > cosine[row, m - 1]:
+                        _insert(cosine[row], neighbour[row], value, u.rows[at])
+                        columns.least[column] = max(np.float32(-2), np.float32(cosine[row, m - 1]))
+
+
+@lean()
+def _insert(cosine: np.ndarray, neighbour: np.ndarray, value: float, row: int) -> None:
+    """Put a pair in its place behind those that are as great, and drop the last."""
+    at = len(cosine) - 1
+    while at > 0 and cosine[at - 1] < value:
+        cosine[at], neighbour[at] = cosine[at - 1], neighbour[at - 1]
+        at -= 1
+    cosine[at], neighbour[at] = value, row
