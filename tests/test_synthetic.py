@@ -14,7 +14,7 @@ from PIL import Image
 
 from meddel.config import SyntheticConfig
 from meddel.errors import MedDELError
-from meddel.synthetic import DATA_SETS, LABELLED, SOURCES, TRUTH_SCHEMA, generate, generation, render_frame
+from meddel.synthetic import DATA_SETS, LABELLED, SOURCES, TRUTH_SCHEMA, compiled, generate, generation, render_frame
 from meddel.synthetic.instrument import NO_PARTS
 from meddel.synthetic.optics import frame_cover
 from meddel.synthetic.scene import build_scene
@@ -229,3 +229,11 @@ def test_truth_counts_groups_through_all_videos():
     first = pa.Table.from_pylist([row, {**row, "id": "a/y", "near_duplicate_group": 1}], schema=TRUTH_SCHEMA)
     second = pa.Table.from_pylist([{**row, "id": "b/x"}], schema=TRUTH_SCHEMA)
     assert gather_truth([first, second])["near_duplicate_group"].to_pylist() == [0, 1, 2]
+
+
+def test_the_compiled_functions_are_as_near_as_they_say() -> None:
+    angles, exponents = np.linspace(-40, 40, 20_001), np.linspace(-8, 2, 20_001)
+    sines = np.array([compiled.sine(angle) for angle in angles])
+    powers = np.array([compiled.exponential(x) for x in exponents])
+    assert np.abs(sines - np.sin(angles)).max() < 1.1e-3
+    assert (np.abs(powers - np.exp(exponents)) < np.maximum(1e-3 * np.exp(exponents), 4e-6)).all()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from meddel.synthetic.compiled import compiled, inlined
+from meddel.synthetic.compiled import compiled, exponential, inlined
 from meddel.synthetic.texture import SIDE, texture_bank
 
 Z_START, Z_STEP, Z_COUNT, ANGLE_COUNT = -2.0, 0.025, 400, 256
@@ -46,11 +46,22 @@ def build_wall(rng: np.random.Generator, *, folds: float) -> Wall:
                      rng.uniform(0.0, 0.8), rng.uniform(-0.35, 0.35), rng.uniform(0, 2 * math.pi)])  # fmt: skip
         position += spacing * rng.uniform(0.5, 1.5)
     _add_folds(radius, np.asarray(rows))
-    slope_z = np.gradient(radius, Z_STEP, axis=0)
+    rounded, slopes = np.empty(radius.shape, np.float32), np.empty((*radius.shape, 2), np.float32)
+    _tabulate(radius, rounded, slopes)
+    return Wall(rounded, slopes, _centre_line(rng, z))
+
+
+@compiled()
+def _tabulate(radius: np.ndarray, rounded: np.ndarray, slopes: np.ndarray) -> None:
+    """Fill in the radius, rounded to float32, and its two slopes by central differences."""
     step = 2 * math.pi / ANGLE_COUNT
-    slope_angle = (np.roll(radius, -1, 1) - np.roll(radius, 1, 1)) / (2 * step)
-    slopes = np.ascontiguousarray(np.stack([slope_z, slope_angle], axis=-1), dtype=np.float32)
-    return Wall(radius.astype(np.float32), slopes, _centre_line(rng, z))
+    for i in range(Z_COUNT):
+        above, below = max(i - 1, 0), min(i + 1, Z_COUNT - 1)
+        for j in range(ANGLE_COUNT):
+            left, right = (j - 1) & (ANGLE_COUNT - 1), (j + 1) & (ANGLE_COUNT - 1)
+            rounded[i, j] = radius[i, j]
+            slopes[i, j, 0] = (radius[below, j] - radius[above, j]) / ((below - above) * Z_STEP)
+            slopes[i, j, 1] = (radius[i, right] - radius[i, left]) / (2 * step)
 
 
 def _tube(rng: np.random.Generator) -> np.ndarray:
@@ -58,12 +69,26 @@ def _tube(rng: np.random.Generator) -> np.ndarray:
     angle = np.arange(ANGLE_COUNT) * (2 * math.pi / ANGLE_COUNT)
     _, noise, _ = texture_bank()
     shift = rng.integers(0, SIDE, 4)
-    rows = (np.arange(Z_COUNT) * 2 + shift[0]) % SIDE
-    columns = (np.arange(ANGLE_COUNT) * 2 + shift[1]) % SIDE
-    clouds = noise[0, rows[:, None], columns[None]]
-    ripples = noise[1, (rows[:, None] + shift[2]) % SIDE, (columns[None] + shift[3]) % SIDE]
-    three = rng.uniform(0.0, 0.16) * np.cos(3 * angle + rng.uniform(0, 2 * math.pi))
-    return 1.0 + three[None] + rng.uniform(0.02, 0.08) * clouds + rng.uniform(0.0, 0.008) * ripples
+    three = 1.0 + rng.uniform(0.0, 0.16) * np.cos(3 * angle + rng.uniform(0, 2 * math.pi))
+    radius = np.empty((Z_COUNT, ANGLE_COUNT))
+    _add_lumps(radius, three, noise, shift, rng.uniform(0.02, 0.08), rng.uniform(0.0, 0.008))
+    return radius
+
+
+@compiled()
+def _add_lumps(
+    radius: np.ndarray, across: np.ndarray, noise: np.ndarray, shift: np.ndarray, clouds: float, ripples: float
+) -> None:
+    """Fill in the cross-section `across`, float64 [ANGLE_COUNT], plus both layers of noise at every second texel."""
+    for i in range(Z_COUNT):
+        row = 2 * i + shift[0]
+        for j in range(ANGLE_COUNT):
+            column = 2 * j + shift[1]
+            radius[i, j] = (
+                across[j]
+                + clouds * noise[0, row & (SIDE - 1), column & (SIDE - 1)]
+                + ripples * noise[1, (row + shift[2]) & (SIDE - 1), (column + shift[3]) & (SIDE - 1)]
+            )
 
 
 def _centre_line(rng: np.random.Generator, z: np.ndarray) -> np.ndarray:
@@ -89,7 +114,7 @@ def _add_folds(radius: np.ndarray, folds: np.ndarray) -> None:
             last = min(radius.shape[0], int((crest + 4 * width - Z_START) / Z_STEP) + 1)
             for i in range(first, last):
                 t = abs(Z_START + Z_STEP * i - crest) / width
-                radius[i, j] -= local * math.exp(-t * t / (0.35 + 0.55 * t))
+                radius[i, j] -= local * exponential(-t * t / (0.35 + 0.55 * t))
 
 
 @inlined()

@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from meddel.synthetic.compiled import compiled
+from meddel.synthetic.compiled import allocating, compiled
 
 Disruption = Literal["motion_blur", "glare", "bubbles", "out_of_focus", "too_dark", "washed_out", "instrument_close_up"]
 SOURCE_KINDS: tuple[Disruption, ...] = (
@@ -72,7 +72,7 @@ def disrupt(
     return light, 1.0
 
 
-@compiled()
+@allocating()
 def smear(light: np.ndarray, shift_x: float, shift_y: float) -> np.ndarray:
     """Return `light` averaged along a line of `shift` pixels: a camera that moved while the frame was taken."""
     side = light.shape[0]
@@ -90,7 +90,7 @@ def smear(light: np.ndarray, shift_x: float, shift_y: float) -> np.ndarray:
     return out / np.float32(taps)
 
 
-@compiled()
+@allocating()
 def defocus(light: np.ndarray, radius: float) -> np.ndarray:
     """Return `light` under three box filters of about `radius` pixels in all: a lens out of focus."""
     reach = max(1, round(radius / 1.7))

@@ -21,7 +21,7 @@ from meddel.synthetic.render import Frame, render_frame
 from meddel.synthetic.scene import build_scene
 from meddel.synthetic.truth import TRUTH_SCHEMA, gather_truth
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 TRUTH_FILE = "truth.parquet"
 FRAME_LIST = "frames.csv"
 
@@ -76,12 +76,15 @@ def _write_set(folder: Path, data_set: DataSet, config: SyntheticConfig, seed: i
     with artefacts.recorded(listing, key, parameters=config, seed=seed):
         _clear_other_runs(folder, parts)
         bar = progress(what=f"draw {data_set.name}", total=sum(map(len, videos)), unit="image")
+        tables = []
         for video, frames in enumerate(videos):
-            if not paths[video].exists():
-                artefacts.write_table(paths[video], _write_video(folder, data_set, config, seed, video, frames))
+            if paths[video].exists():
+                tables.append(pq.read_table(paths[video], schema=TRUTH_SCHEMA))
+            else:
+                tables.append(_write_video(folder, data_set, config, seed, video, frames))
+                artefacts.write_table(paths[video], tables[-1])
             bar.update(len(frames))
         bar.close()
-        tables = [pq.read_table(path, schema=TRUTH_SCHEMA) for path in paths]
         artefacts.write_text(listing, _frame_list(tables))
     return tables
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from meddel.synthetic.compiled import compiled
+from meddel.synthetic.compiled import compiled, inlined
+from meddel.synthetic.lamp import lit
 
 Tool = Literal["forceps", "snare", "needle", "sheath"]
 TOOLS: tuple[Tool, ...] = ("forceps", "snare", "needle", "sheath")
@@ -126,3 +127,73 @@ def hit_capsule(dx: float, dy: float, dz: float, part: np.ndarray) -> float:
     b = dx * ox + dy * oy + dz * oz
     h = b * b - (ox * ox + oy * oy + oz * oz - radius * radius)
     return -b - math.sqrt(h) if h > 0 else -1.0
+
+
+@compiled()
+def fill_tools(
+    axes: np.ndarray, rays: np.ndarray, inside: np.ndarray, depth: np.ndarray, parts: np.ndarray, tools: np.ndarray
+) -> None:
+    """Fill in, per pixel, the nearest capsule that its ray hits before `depth`, or -1.
+
+    Parameters
+    ----------
+    axes : ndarray, float64 [3, 3]
+        The camera's.
+    rays, inside, depth
+        As for and from ``depth_map``.
+    parts : ndarray, float64 [m, 12]
+    tools : ndarray, int64 [s * s]
+    """
+    side = inside.shape[0]
+    for i in range(side):
+        for j in range(side):
+            here = i * side + j
+            tools[here] = -1
+            if parts.shape[0] == 0 or inside[i, j] == 0:
+                continue
+            cx, cy, cz = to_camera(rays[here, 0], rays[here, 1], rays[here, 2], axes)
+            nearest = depth[here]
+            for m in range(parts.shape[0]):
+                t = hit_capsule(cx, cy, cz, parts[m])
+                if t > 0.02 and t < nearest:
+                    nearest, tools[here] = t, m
+
+
+@inlined()
+def to_camera(x: float, y: float, z: float, axes: np.ndarray) -> tuple:
+    """Return a direction in camera coordinates (right, down, forward)."""
+    return (
+        x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2],
+        x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2],
+        x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2],
+    )
+
+
+@compiled()
+def shade_tool(cx: float, cy: float, cz: float, part: np.ndarray) -> tuple:
+    """Return the light (red, green, blue) of a capsule where a ray from the camera meets it."""
+    nearest = hit_capsule(cx, cy, cz, part)
+    x, y, z = nearest * cx, nearest * cy, nearest * cz
+    bx, by, bz = part[3] - part[0], part[4] - part[1], part[5] - part[2]
+    length = math.sqrt(bx * bx + by * by + bz * bz) + 1e-9
+    along = ((x - part[0]) * bx + (y - part[1]) * by + (z - part[2]) * bz) / length
+    s = min(max(along / length, 0.0), 1.0)
+    nx, ny, nz = x - part[0] - s * bx, y - part[1] - s * by, z - part[2] - s * bz
+    size = 1.0 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
+    nx, ny, nz = nx * size, ny * size, nz * size
+    shade = 1.0
+    if part[11] > 0:
+        ring = math.sin(2 * math.pi * part[11] * along)
+        shade = 0.72 + 0.28 * ring
+        nx, ny, nz = nx + 0.35 * ring * bx / length, ny + 0.35 * ring * by / length, nz + 0.35 * ring * bz / length
+    diffuse, mirrored = lit(x, y, z, nx, ny, nz, nx, ny, nz, 1.0, 0.0, 0.0, 40.0)
+    mirrored *= part[10]
+    facing = max(0.0, -(nx * cx + ny * cy + nz * cz))
+    rim = (1.0 - facing) ** 2
+    base = 0.32 * diffuse * shade * (0.35 + 0.65 * facing)
+    tint = 0.25 * diffuse * rim
+    return (
+        part[7] * base + 0.5 * mirrored + 0.5 * tint,
+        part[8] * base + 0.5 * mirrored + 0.2 * tint,
+        part[9] * base + 0.5 * mirrored + 0.13 * tint,
+    )

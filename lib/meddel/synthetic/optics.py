@@ -26,6 +26,15 @@ def rays_of(centre: Centre, side: int) -> np.ndarray:
     return np.ascontiguousarray(np.stack([x * across, y * across, np.cos(angle)], axis=-1))
 
 
+@compiled()
+def turn(own: np.ndarray, axes: np.ndarray, out: np.ndarray) -> None:
+    """Fill `out` with directions `own` @ `axes`, float64 [n, 3]; a matrix product would wake threads for it."""
+    for n in range(own.shape[0]):
+        x, y, z = own[n, 0], own[n, 1], own[n, 2]
+        for axis in range(3):
+            out[n, axis] = x * axes[0, axis] + y * axes[1, axis] + z * axes[2, axis]
+
+
 @functools.lru_cache(maxsize=64)
 def frame_cover(centre: Centre, side: int) -> np.ndarray:
     """Return how much of each pixel the picture covers, float32 [side, side] in [0, 1]: 0 in the black frame."""
@@ -69,12 +78,20 @@ def exposure_gain(light: np.ndarray, cover: np.ndarray, centre: Centre, target: 
     """Return the automatic exposure: the factor on `light` for which the mean display value is `target`."""
     step = max(1, light.shape[0] // 24)
     seen = cover[::step, ::step] > 0.5
-    level = light[::step, ::step, :2].mean(-1)[seen]
-    curve, gain = _tone_curve(centre), target**centre.gamma / (float(np.median(level)) + 1e-6)
+    few = light[::step, ::step][seen]
+    level = (0.5 * (few[:, 0] + few[:, 1])).astype(np.float64)
+    return _gain_of(level, _tone_curve(centre), target, centre.gamma, target**centre.gamma / (np.median(level) + 1e-6))
+
+
+@compiled()
+def _gain_of(level: np.ndarray, curve: np.ndarray, target: float, gamma: float, gain: float) -> float:
+    """Return the factor on `level`, float64 [n], by which its mean on the tone curve is `target`; `gain` is a start."""
     for _ in range(5):
-        place = np.sqrt(np.minimum(level * gain, _CURVE_END - 1e-3) / _CURVE_END) * (_CURVE_SIZE - 1)
-        shown = float(curve[place.astype(np.int64)].mean())
-        gain *= (target / (shown + 1e-6)) ** centre.gamma
+        shown = 0.0
+        for value in level:
+            place = math.sqrt(min(value * gain, _CURVE_END - 1e-3) / _CURVE_END) * (_CURVE_SIZE - 1)
+            shown += curve[int(place)]
+        gain *= (target / (shown / level.size + 1e-6)) ** gamma
     return gain
 
 
@@ -84,11 +101,12 @@ def develop(
     """Return the picture, uint8 [s, s, 3], that a centre's processor makes of linear light, float32 [s, s, 3]."""
     side = light.shape[0]
     soft = min(0.9, centre.blur * (side / 128) ** 2)
-    light = _sharpen(light, -soft)
-    shown = np.empty_like(light)
+    softened, shown = np.empty_like(light), np.empty_like(light)
+    _sharpen(light, -soft, softened)
     balance = np.asarray(centre.balance) * gain
-    _tone(light, balance, centre.saturation, _vignette(centre, side), _tone_curve(centre), shown)
-    shown = _sharpen(shown, centre.sharpening)
+    _tone(softened, balance, centre.saturation, _vignette(centre, side), _tone_curve(centre), shown)
+    _sharpen(shown, centre.sharpening, softened)
+    shown = softened
     lag = round(centre.colour_lag * side / 128)
     if lag:
         shown[:, lag:, 0] = shown[:, :-lag, 0].copy()
@@ -102,10 +120,9 @@ def develop(
 
 
 @compiled()
-def _sharpen(image: np.ndarray, amount: float) -> np.ndarray:
-    """Return image + amount * (image - its 3 x 3 binomial blur); a negative amount softens."""
+def _sharpen(image: np.ndarray, amount: float, out: np.ndarray) -> None:
+    """Fill `out` with image + amount * (image - its 3 x 3 binomial blur); a negative amount softens."""
     side = image.shape[0]
-    out = np.empty_like(image)
     for i in range(side):
         a, b = max(i - 1, 0), min(i + 1, side - 1)
         for j in range(side):
@@ -115,7 +132,6 @@ def _sharpen(image: np.ndarray, amount: float) -> np.ndarray:
                 blur += 2 * (image[a, j, c] + image[b, j, c] + image[i, k, c] + image[i, m, c])
                 blur = (blur + 4 * image[i, j, c]) * np.float32(0.0625)
                 out[i, j, c] = image[i, j, c] + amount * (image[i, j, c] - blur)
-    return out
 
 
 @compiled()

@@ -78,11 +78,10 @@ def render_frame(seed: int, data_set: str, video: int, frame: int, config: Synth
     side = max(32, round(config.size * centre.resolution / 8) * 8)
     planned = dict(zip(scene.frames, scene.plan, strict=True)).get(frame)
     kind, run = planned or (None, 0)
-    run_rng, frame_rng = (
-        generator_of(seed, data_set, video, _RUN, run),
-        generator_of(seed, data_set, video, _FRAME, frame),
-    )
-    tool = take_instrument(run_rng, reach=0.5, close_up=True) if kind == "instrument_close_up" else scene.instrument
+    frame_rng, tool = generator_of(seed, data_set, video, _FRAME, frame), scene.instrument
+    if kind is not None:
+        run_rng = generator_of(seed, data_set, video, _RUN, run)
+        tool = take_instrument(run_rng, reach=0.5, close_up=True) if kind == "instrument_close_up" else tool
     light, material = scene.look(frame, side, tool.at(frame) if tool else NO_PARTS)
     cover = frame_cover(centre, side)
     gain = exposure_gain(light, cover, centre, scene.exposure)

@@ -15,11 +15,11 @@ from meddel.synthetic.camera import CameraPath, plan_path
 from meddel.synthetic.centre import Centre
 from meddel.synthetic.data_sets import DATA_SETS, DataSet
 from meddel.synthetic.disruption import LABELLED_KINDS, SOURCE_KINDS, Disruption, plan_disruptions
-from meddel.synthetic.instrument import Instrument, take_instrument
-from meddel.synthetic.march import CELL, coarse_depth, depth_map, trace
-from meddel.synthetic.optics import frame_cover, rays_of
+from meddel.synthetic.instrument import NO_PARTS, Instrument, fill_tools, take_instrument
+from meddel.synthetic.march import depth_map, march
+from meddel.synthetic.optics import frame_cover, rays_of, turn
 from meddel.synthetic.polyp import NO_LUMPS, SHAPES, Polyp, grow_polyp
-from meddel.synthetic.shade import INSTRUMENT, POLYP, render_light, wall_normal
+from meddel.synthetic.shade import INSTRUMENT, POLYP, fill_materials, render_light, wall_normal
 from meddel.synthetic.skin import Skin, draw_skin
 from meddel.synthetic.texture import texture_bank
 
@@ -42,8 +42,9 @@ class Scene:
     plan: tuple[tuple[Disruption, int] | None, ...]
     exposure: float
 
+    @functools.cached_property
     def packed_polyps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return all lumps, where each polyp's begin, and each one's bounds, surface and colour."""
+        """All lumps, where each polyp's begin, and each one's bounds, surface and colour."""
         if not self.polyps:
             return NO_LUMPS, np.zeros(1, np.int64), np.zeros((0, 4)), np.zeros((0, 5)), np.zeros((0, 5))
         first = np.cumsum([0] + [len(polyp.lumps) for polyp in self.polyps])
@@ -55,21 +56,50 @@ class Scene:
 
         `parts` are the instrument's capsules, float64 [m, 12]; m may be 0.
         """
-        centre = self.data_set.centre
-        own = rays_of(centre, side)
-        rays = np.ascontiguousarray((own.reshape(-1, 3) @ self.path.axes[frame]).reshape(own.shape))
-        lumps, first, bounds, surface, colours = self.packed_polyps()
-        geometry = (self.wall.radius, self.wall.line, lumps, first, bounds, surface)
-        pixel = math.radians(centre.field) / side / (1 - 2 * centre.margin)
-        start = coarse_depth(self.path.position[frame], rays, pixel * CELL * 0.75, *geometry)
-        light, material = np.empty((side, side, 3), np.float32), np.empty((side, side), np.uint8)
-        inside = (frame_cover(centre, side) > 0).astype(np.uint8)
-        depth, weight, which = np.empty((side, side)), np.empty((side, side)), np.empty((side, side), np.int64)
-        depth_map(self.path.position[frame], rays, start, inside, pixel, *geometry, depth, weight, which)
-        render_light(self.path.position[frame], self.path.axes[frame], rays, inside, pixel, depth, weight, which,
-                     self.wall.radius, self.wall.slopes, self.wall.line, lumps, first, surface, colours, parts,
-                     self.skin, *texture_bank(), light, material)  # fmt: skip
+        rays, inside, pixel, *ends = self._ends(frame, side)
+        tools, material = self._materials(frame, rays, inside, ends, parts)
+        lumps, first, _, surface, colours = self.packed_polyps
+        light = render_light(self.path.position[frame], self.path.axes[frame], rays, inside, pixel, *ends, tools,
+                             self.wall.radius, self.wall.slopes, self.wall.line, lumps, first, surface, colours,
+                             parts, self.skin, *texture_bank())  # fmt: skip
         return light, material
+
+    def materials(self, frame: int, side: int, parts: np.ndarray) -> np.ndarray:
+        """Return the materials that ``look`` returns, without the light."""
+        rays, inside, _, *ends = self._ends(frame, side)
+        return self._materials(frame, rays, inside, ends, parts)[1]
+
+    def _materials(
+        self, frame: int, rays: np.ndarray, inside: np.ndarray, ends: list[np.ndarray], parts: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return each pixel's capsule (-1: none), int64 [side * side], and material, uint8 [side, side]."""
+        depth, weight, _ = ends
+        tools, material = np.empty(inside.size, np.int64), np.empty(inside.shape, np.uint8)
+        fill_tools(self.path.axes[frame], rays, inside, depth, parts, tools)
+        fill_materials(inside, weight, tools, material)
+        return tools, material
+
+    def _ends(self, frame: int, side: int) -> tuple:
+        """Return rays [side * side, 3], the pixels inside the picture, a pixel's angle, and what ``depth_map`` does."""
+        centre = self.data_set.centre
+        rays = np.empty((side * side, 3))
+        turn(rays_of(centre, side).reshape(-1, 3), self.path.axes[frame], rays)
+        inside = (frame_cover(centre, side) > 0).astype(np.uint8)
+        pixel = math.radians(centre.field) / side / (1 - 2 * centre.margin)
+        return (
+            rays,
+            inside,
+            pixel,
+            *depth_map(
+                self.path.position[frame],
+                rays,
+                inside,
+                pixel,
+                self.wall.radius,
+                self.wall.line,
+                *self.packed_polyps[:4],
+            ),
+        )
 
 
 def generator_of(seed: int, data_set: str, *numbers: int) -> np.random.Generator:
@@ -125,13 +155,12 @@ def _place_polyp(rng: np.random.Generator, centre: Centre, wall: Wall, path: Cam
     middle = len(path.position) // 2
     shape = SHAPES[rng.choice(3, p=(0.65, 0.2, 0.15))]
     share = math.exp(rng.uniform(math.log(0.035), math.log(0.6)))
-    none = (NO_LUMPS, np.zeros(1, np.int64), np.zeros((0, 4)), np.zeros((0, 5)))
     for _ in range(20):
         spread, turn = math.sqrt(rng.uniform(0, 0.8)), rng.uniform(0, 2 * math.pi)
         angle = spread * math.radians(centre.field) / 2
         ray = np.array([math.sin(angle) * math.cos(turn), math.sin(angle) * math.sin(turn), math.cos(angle)])
         ray = ray @ path.axes[middle]
-        depth, *_ = trace(*path.position[middle], *ray, 0.02, 0.005, 80, wall.radius, wall.line, *none)
+        depth = _length(path.position[middle], ray, wall)
         if 0.25 < depth < 2.4:
             break
     foot = path.position[middle] + depth * ray
@@ -142,14 +171,22 @@ def _place_polyp(rng: np.random.Generator, centre: Centre, wall: Wall, path: Cam
     return grow_polyp(rng, shape, foot, normal, min(size, 0.85, 0.8 * depth))
 
 
+def _length(position: np.ndarray, ray: np.ndarray, wall: Wall) -> float:
+    """Return how far a ray, float64 [3], goes before it meets the wall."""
+    depth, clear, weight, *scratch = np.full((5, 1), 0.02)
+    march(position, ray[None], np.zeros(1, np.int64), 0.005, 0.005, 80, wall.radius, wall.line, NO_LUMPS,
+          np.zeros(1, np.int64), np.zeros((0, 4)), np.zeros((0, 5)), depth, clear, weight,
+          np.zeros(1, np.int64), *scratch)  # fmt: skip
+    return float(depth[0])
+
+
 def _shows(scene: Scene) -> bool:
     """Tell whether the set's target is visible, and not too small or large, in every written frame."""
     cover = frame_cover(scene.data_set.centre, _PREVIEW) > 0.5
     low, high = POLYP_AREA if scene.data_set.purpose == "polyp" else (0.012, 0.4)
     target = POLYP if scene.data_set.purpose == "polyp" else INSTRUMENT
     for frame in scene.frames:
-        parts = scene.instrument.at(frame) if scene.instrument else np.zeros((0, 12))
-        _, material = scene.look(frame, _PREVIEW, parts)
+        material = scene.materials(frame, _PREVIEW, scene.instrument.at(frame) if scene.instrument else NO_PARTS)
         share = ((material == target) & cover).sum() / cover.sum()
         if not low <= share <= high:
             return False

@@ -7,15 +7,15 @@ import math
 import numpy as np
 
 from meddel.synthetic.anatomy import ANGLE_COUNT, tube_coordinates, turn_of, wall_gap
-from meddel.synthetic.compiled import compiled, inlined
-from meddel.synthetic.instrument import hit_capsule
-from meddel.synthetic.polyp import polyp_distance
+from meddel.synthetic.compiled import allocating, compiled, inlined, sine
+from meddel.synthetic.instrument import shade_tool, to_camera
+from meddel.synthetic.lamp import lit
+from meddel.synthetic.polyp import along_axes, polyp_normal
 from meddel.synthetic.skin import colour_of, sample, sample_relief
 from meddel.synthetic.texture import SIDE
 
 WALL, POLYP, INSTRUMENT = 0, 1, 2
-_LAMP = 0.07
-_RIGHT = np.array([1.0, 0.0, 0.0])
+_CHUNK = 128
 
 
 @inlined()
@@ -39,39 +39,6 @@ def wall_normal(x: float, y: float, z: float, slopes: np.ndarray, line: np.ndarr
     return nx * scale, ny * scale, nz * scale, r, turn
 
 
-@compiled()
-def _polyp_normal(
-    x: float, y: float, z: float, which: int, lumps: np.ndarray, first: np.ndarray, surface: np.ndarray
-) -> tuple:
-    e = 0.004
-    here = polyp_distance(x, y, z, which, lumps, first, surface)
-    nx = polyp_distance(x + e, y, z, which, lumps, first, surface) - here
-    ny = polyp_distance(x, y + e, z, which, lumps, first, surface) - here
-    nz = polyp_distance(x, y, z + e, which, lumps, first, surface) - here
-    scale = 1.0 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-12)
-    return nx * scale, ny * scale, nz * scale
-
-
-@inlined()
-def _light(
-    x: float, y: float, z: float, nx: float, ny: float, nz: float, wx: float, wy: float, wz: float,
-    right: np.ndarray, power: float,
-) -> tuple:  # fmt: skip
-    """Return diffuse light for normal n and mirrored light for the wet film's normal w, at a point seen from 0."""
-    inverse = 1.0 / math.sqrt(x * x + y * y + z * z + 1e-12)
-    lx, ly, lz = right[0] * _LAMP - x, right[1] * _LAMP - y, right[2] * _LAMP - z
-    square = lx * lx + ly * ly + lz * lz + 1e-6
-    scale = 1.0 / math.sqrt(square)
-    lx, ly, lz = lx * scale, ly * scale, lz * scale
-    fall = 1.0 / (square + 0.02)
-    diffuse = fall * max(0.28, (nx * lx + ny * ly + nz * lz + 0.5) / 1.5)
-    hx, hy, hz = lx - x * inverse, ly - y * inverse, lz - z * inverse
-    along = wx * hx + wy * hy + wz * hz
-    facing = along * abs(along) / ((hx * hx + hy * hy + hz * hz) * (wx * wx + wy * wy + wz * wz) + 1e-12)
-    mirrored = fall * math.exp(0.5 * power * (facing - 1.0)) if along > 0 and power * (1.0 - facing) < 16.0 else 0.0
-    return diffuse, mirrored
-
-
 @inlined()
 def _tissue(
     x: float, y: float, z: float, r: float, turn: float, weight: float, depth: float, skin: tuple, vessels: np.ndarray,
@@ -82,16 +49,9 @@ def _tissue(
     u = (z - 0.6 * r) * scale + skin.shift_row
     v = turn * skin.tiles * SIDE + skin.shift_column
     if weight > 0.5:
-        qx, qy, qz = x - lumps[foot, 0], y - lumps[foot, 1], z - lumps[foot, 2]
-        up = qx * lumps[foot, 3] + qy * lumps[foot, 4] + qz * lumps[foot, 5]
-        u = (
-            1.6 * scale * (qx * lumps[foot, 6] + qy * lumps[foot, 7] + qz * lumps[foot, 8] + 0.6 * up)
-            + 3.1 * skin.shift_row
-        )
-        v = (
-            1.6 * scale * (qx * lumps[foot, 9] + qy * lumps[foot, 10] + qz * lumps[foot, 11] - 0.4 * up)
-            + 1.7 * skin.shift_column
-        )
+        up, side, along = along_axes(x, y, z, foot, lumps)
+        u = 1.6 * scale * (side + 0.6 * up) + 3.1 * skin.shift_row
+        v = 1.6 * scale * (along - 0.4 * up) + 1.7 * skin.shift_column
     footprint = pixel * depth * scale
     fine = 1.0 / (1.0 + 0.06 * footprint * footprint)
     grain, ripple_a, ripple_b, grain_a, grain_b = sample_relief(relief, u, v)
@@ -109,7 +69,7 @@ def _tissue(
     red, green, blue = colour_of(blood, pale, yellow)
     ripple, rough = skin.ripple_relief, skin.grain_relief * fine
     if skin.residue > -3.0:
-        low = math.cos(2 * math.pi * (turn - skin.down))
+        low = sine(2 * math.pi * (turn - skin.down) + 0.5 * math.pi)
         dirt = sample(clouds, 0, 0.5 * u + 90, v) + 0.4 * sample(clouds, 1, u, v) + 1.3 * low
         cover = min(max((dirt - 2.0 + 0.8 * skin.residue) * 0.9, 0.0), 0.85)
         red = red * (1 - cover) + cover * (0.55 + 0.07 * grain)
@@ -123,110 +83,140 @@ def _tissue(
 
 
 @compiled()
+def fill_materials(inside: np.ndarray, weight: np.ndarray, tools: np.ndarray, material: np.ndarray) -> None:
+    """Fill in each pixel's material, uint8 [s, s]: WALL (also outside the picture), POLYP or INSTRUMENT.
+
+    `weight` is the polyp's, from ``depth_map``, `tools` the answer of ``fill_tools``, `inside` as for both.
+    """
+    side = inside.shape[0]
+    for i in range(side):
+        for j in range(side):
+            material[i, j] = WALL
+            if tools[i * side + j] >= 0:
+                material[i, j] = INSTRUMENT
+            elif inside[i, j] != 0 and weight[i * side + j] > 0.5:
+                material[i, j] = POLYP
+
+
+@allocating()
 def render_light(
     position: np.ndarray, axes: np.ndarray, rays: np.ndarray, inside: np.ndarray, pixel: float, depth: np.ndarray,
-    weights: np.ndarray, polyp_of: np.ndarray, radius: np.ndarray, slopes: np.ndarray, line: np.ndarray,
-    lumps: np.ndarray, first: np.ndarray, surface: np.ndarray, colours: np.ndarray, parts: np.ndarray, skin: tuple,
-    vessels: np.ndarray, clouds: np.ndarray, relief: np.ndarray, light: np.ndarray, material: np.ndarray,
-) -> None:  # fmt: skip
-    """Fill `light` (float32 [s, s, 3], linear) and `material` (uint8 [s, s]: WALL, POLYP or INSTRUMENT).
+    weight: np.ndarray, which: np.ndarray, tools: np.ndarray, radius: np.ndarray, slopes: np.ndarray,
+    line: np.ndarray, lumps: np.ndarray, first: np.ndarray, surface: np.ndarray, colours: np.ndarray,
+    parts: np.ndarray, skin: tuple, vessels: np.ndarray, clouds: np.ndarray, relief: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Return linear light, float32 [s, s, 3].
 
-    Only pixels where `inside` (uint8 [s, s]) is not 0 are computed. `depth`, `weights` and `polyp_of` are the answer
-    of ``depth_map``, `pixel` the angle of a pixel in radians, `rays` unit directions in the scene's coordinates.
+    Only pixels where `inside` (uint8 [s, s]) is not 0 are computed. `depth`, `weight` and `which` are the answer of
+    ``depth_map``, `tools` that of ``fill_tools``, `pixel` the angle of a pixel in radians, `rays` (float64 [s * s, 3])
+    unit directions in the scene's coordinates.
     """
-    for i in range(rays.shape[0]):
-        open_space = 1.0
-        for j in range(rays.shape[1]):
-            material[i, j] = WALL
-            light[i, j, 0] = light[i, j, 1] = light[i, j, 2] = 0.0
-            if inside[i, j] == 0:
-                continue
-            rx, ry, rz = rays[i, j, 0], rays[i, j, 1], rays[i, j, 2]
-            t, weight, which = depth[i, j], weights[i, j], polyp_of[i, j]
-            if parts.shape[0] > 0 and _instrument(rx, ry, rz, t, axes, parts, light, i, j):
-                material[i, j] = INSTRUMENT
-                continue
-            x, y, z = position[0] + t * rx, position[1] + t * ry, position[2] + t * rz
-            nx, ny, nz, r, turn = wall_normal(x, y, z, slopes, line)
-            foot = 0
-            if which >= 0 and weight > 0:
-                px, py, pz = _polyp_normal(x, y, z, which, lumps, first, surface)
-                nx, ny, nz = nx + (px - nx) * weight, ny + (py - ny) * weight, nz + (pz - nz) * weight
-                size = 1.0 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
-                nx, ny, nz = nx * size, ny * size, nz * size
-                foot = first[which]
-                if weight > 0.5:
-                    material[i, j] = POLYP
-            if j & 1 == 0:
-                gap = wall_gap(x + 0.2 * nx, y + 0.2 * ny, z + 0.2 * nz, radius, line)
-                open_space = max(0.5, min(1.0, 0.4 + 3.4 * gap))
-            red, green, blue, u, v, a, b, fa, fb = _tissue(
-                x, y, z, r, turn, weight, t, skin, vessels, clouds, relief, lumps, foot, colours, which, pixel
-            )
-            # Slopes tilt the normal along two directions square to it.
-            ex, ey = nz, -nx
-            size = 1.0 / math.sqrt(ex * ex + ey * ey + 1e-9)
-            ex, ey = ex * size, ey * size
-            gx, gy, gz = ny * ey, nz * ex - nx * ey, -ny * ex
-            diffuse, mirrored = _light(
-                t * rx, t * ry, t * rz, nx - a * ex - b * gx, ny - b * gy, nz - a * ey - b * gz,
-                nx - fa * ex - fb * gx, ny - fb * gy, nz - fa * ey - fb * gz, axes[0], skin.polish,
-            )  # fmt: skip
-            if mirrored > 0:
-                mirrored *= skin.gloss * max(0.0, skin.wet + sample(clouds, 0, 0.5 * u + 200, v))
-            # The crease round a polyp's foot sees less of the light that the walls throw back.
-            base = diffuse * open_space * (1.0 - 1.6 * weight * (1.0 - weight))
-            # Far light has bounced off more mucosa: it is redder, and weaker than the square law has it.
-            deep = 1.0 / (1.0 + 0.3 * t)
-            light[i, j, 0] = red * base * (0.55 + 0.45 * deep) + 0.6 * mirrored
-            light[i, j, 1] = green * base * deep + 0.6 * mirrored
-            light[i, j, 2] = blue * base * deep + 0.6 * mirrored
+    side = inside.shape[0]
+    light, todo = np.zeros((side * side, 3), np.float32), np.empty(side * side, np.int64)
+    count = _shade_tools(axes, rays, inside, tools, parts, light, todo)
+    # Short loops over few pixels each: the processor overlaps neighbours better than in one long loop.
+    normals, tissue = np.empty((_CHUNK, 6)), np.empty((_CHUNK, 9))
+    for start in range(0, count, _CHUNK):
+        some = todo[start : min(start + _CHUNK, count)]
+        _fill_normals(some, position, rays, depth, weight, which, radius, slopes, line, lumps, first, surface, normals)
+        _fill_tissue(some, position, rays, pixel, depth, weight, which, lumps, first, colours, skin, vessels, clouds,
+                     relief, normals, tissue)  # fmt: skip
+        _fill_light(some, rays, depth, weight, normals, tissue, axes, skin, clouds, light)
+    return light.reshape(side, side, 3)
 
 
 @compiled()
-def _instrument(
-    rx: float,
-    ry: float,
-    rz: float,
-    limit: float,
-    axes: np.ndarray,
-    parts: np.ndarray,
-    light: np.ndarray,
-    i: int,
-    j: int,
-) -> bool:
-    """Shade pixel (i, j) with the nearest capsule before `limit` along its ray, if there is one."""
-    cx = rx * axes[0, 0] + ry * axes[0, 1] + rz * axes[0, 2]
-    cy = rx * axes[1, 0] + ry * axes[1, 1] + rz * axes[1, 2]
-    cz = rx * axes[2, 0] + ry * axes[2, 1] + rz * axes[2, 2]
-    nearest, best = limit, -1
-    for m in range(parts.shape[0]):
-        t = hit_capsule(cx, cy, cz, parts[m])
-        if t > 0.02 and t < nearest:
-            nearest, best = t, m
-    if best < 0:
-        return False
-    part = parts[best]
-    x, y, z = nearest * cx, nearest * cy, nearest * cz
-    bx, by, bz = part[3] - part[0], part[4] - part[1], part[5] - part[2]
-    length = math.sqrt(bx * bx + by * by + bz * bz) + 1e-9
-    along = ((x - part[0]) * bx + (y - part[1]) * by + (z - part[2]) * bz) / length
-    s = min(max(along / length, 0.0), 1.0)
-    nx, ny, nz = x - part[0] - s * bx, y - part[1] - s * by, z - part[2] - s * bz
-    size = 1.0 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
-    nx, ny, nz = nx * size, ny * size, nz * size
-    shade = 1.0
-    if part[11] > 0:
-        ring = math.sin(2 * math.pi * part[11] * along)
-        shade = 0.72 + 0.28 * ring
-        nx, ny, nz = nx + 0.35 * ring * bx / length, ny + 0.35 * ring * by / length, nz + 0.35 * ring * bz / length
-    diffuse, mirrored = _light(x, y, z, nx, ny, nz, nx, ny, nz, _RIGHT, 40.0)
-    mirrored *= part[10]
-    facing = max(0.0, -(nx * cx + ny * cy + nz * cz))
-    rim = (1.0 - facing) ** 2
-    base = 0.32 * diffuse * shade * (0.35 + 0.65 * facing)
-    tint = 0.25 * diffuse * rim
-    light[i, j, 0] = part[7] * base + 0.5 * mirrored + 0.5 * tint
-    light[i, j, 1] = part[8] * base + 0.5 * mirrored + 0.2 * tint
-    light[i, j, 2] = part[9] * base + 0.5 * mirrored + 0.13 * tint
-    return True
+def _shade_tools(
+    axes: np.ndarray, rays: np.ndarray, inside: np.ndarray, tools: np.ndarray, parts: np.ndarray, light: np.ndarray,
+    todo: np.ndarray,
+) -> int:  # fmt: skip
+    """Fill in the light of pixels that show an instrument; list the others in `todo`, and return their number."""
+    side, count = inside.shape[0], 0
+    for i in range(side):
+        for j in range(side):
+            here = i * side + j
+            if tools[here] >= 0:
+                camera = to_camera(rays[here, 0], rays[here, 1], rays[here, 2], axes)
+                light[here, 0], light[here, 1], light[here, 2] = shade_tool(*camera, parts[tools[here]])
+            elif inside[i, j] != 0:
+                todo[count] = here
+                count += 1
+    return count
+
+
+@compiled()
+def _fill_normals(
+    some: np.ndarray, position: np.ndarray, rays: np.ndarray, depth: np.ndarray, weights: np.ndarray,
+    which: np.ndarray, radius: np.ndarray, slopes: np.ndarray, line: np.ndarray, lumps: np.ndarray,
+    first: np.ndarray, surface: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    """Fill in normal (3), radius, turn, and how open the space before it is (0.5 to 1), for pixels `some`."""
+    for n in range(some.size):
+        here = some[n]
+        t, weight = depth[here], weights[here]
+        x, y, z = position[0] + t * rays[here, 0], position[1] + t * rays[here, 1], position[2] + t * rays[here, 2]
+        nx, ny, nz, r, turn = wall_normal(x, y, z, slopes, line)
+        if which[here] >= 0 and weight > 0:
+            px, py, pz = polyp_normal(x, y, z, which[here], lumps, first, surface)
+            nx, ny, nz = nx + (px - nx) * weight, ny + (py - ny) * weight, nz + (pz - nz) * weight
+            size = 1.0 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
+            nx, ny, nz = nx * size, ny * size, nz * size
+        out[n, 0], out[n, 1], out[n, 2], out[n, 3], out[n, 4] = nx, ny, nz, r, turn
+        if here & 1 == 0 or n == 0 or some[n - 1] != here - 1:
+            gap = wall_gap(x + 0.2 * nx, y + 0.2 * ny, z + 0.2 * nz, radius, line)
+            out[n, 5] = max(0.5, min(1.0, 0.4 + 3.4 * gap))
+        else:
+            out[n, 5] = out[n - 1, 5]
+
+
+@compiled()
+def _fill_tissue(
+    some: np.ndarray, position: np.ndarray, rays: np.ndarray, pixel: float, depth: np.ndarray, weights: np.ndarray,
+    which: np.ndarray, lumps: np.ndarray, first: np.ndarray, colours: np.ndarray, skin: tuple, vessels: np.ndarray,
+    clouds: np.ndarray, relief: np.ndarray, normals: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    """Fill in what ``_tissue`` tells about pixels `some`."""
+    for n in range(some.size):
+        here = some[n]
+        t = depth[here]
+        foot = first[which[here]] if which[here] >= 0 else 0
+        red, green, blue, u, v, a, b, fa, fb = _tissue(
+            position[0] + t * rays[here, 0], position[1] + t * rays[here, 1], position[2] + t * rays[here, 2],
+            normals[n, 3], normals[n, 4], weights[here], t, skin, vessels, clouds, relief, lumps, foot, colours,
+            which[here], pixel,
+        )  # fmt: skip
+        out[n, 0], out[n, 1], out[n, 2], out[n, 3], out[n, 4] = red, green, blue, u, v
+        out[n, 5], out[n, 6], out[n, 7], out[n, 8] = a, b, fa, fb
+
+
+@compiled()
+def _fill_light(
+    some: np.ndarray, rays: np.ndarray, depth: np.ndarray, weights: np.ndarray, normals: np.ndarray,
+    tissue: np.ndarray, axes: np.ndarray, skin: tuple, clouds: np.ndarray, light: np.ndarray,
+) -> None:  # fmt: skip
+    """Fill in the light of pixels `some` from their normals and tissue."""
+    for n in range(some.size):
+        here = some[n]
+        t, weight = depth[here], weights[here]
+        nx, ny, nz, open_space = normals[n, 0], normals[n, 1], normals[n, 2], normals[n, 5]
+        red, green, blue, u, v = tissue[n, 0], tissue[n, 1], tissue[n, 2], tissue[n, 3], tissue[n, 4]
+        a, b, fa, fb = tissue[n, 5], tissue[n, 6], tissue[n, 7], tissue[n, 8]
+        # Slopes tilt the normal along two directions square to it.
+        ex, ey = nz, -nx
+        size = 1.0 / math.sqrt(ex * ex + ey * ey + 1e-9)
+        ex, ey = ex * size, ey * size
+        gx, gy, gz = ny * ey, nz * ex - nx * ey, -ny * ex
+        diffuse, mirrored = lit(
+            t * rays[here, 0], t * rays[here, 1], t * rays[here, 2], nx - a * ex - b * gx, ny - b * gy,
+            nz - a * ey - b * gz, nx - fa * ex - fb * gx, ny - fb * gy, nz - fa * ey - fb * gz,
+            axes[0, 0], axes[0, 1], axes[0, 2], skin.polish,
+        )  # fmt: skip
+        if mirrored > 0:
+            mirrored *= skin.gloss * max(0.0, skin.wet + sample(clouds, 0, 0.5 * u + 200, v))
+        # The crease round a polyp's foot sees less of the light that the walls throw back.
+        base = diffuse * open_space * (1.0 - 1.6 * weight * (1.0 - weight))
+        # Far light has bounced off more mucosa: it is redder, and weaker than the square law has it.
+        deep = 1.0 / (1.0 + 0.3 * t)
+        light[here, 0] = red * base * (0.55 + 0.45 * deep) + 0.6 * mirrored
+        light[here, 1] = green * base * deep + 0.6 * mirrored
+        light[here, 2] = blue * base * deep + 0.6 * mirrored

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meddel.synthetic.centre import Centre
-from meddel.synthetic.compiled import compiled
+from meddel.synthetic.compiled import compiled, exponential
 from meddel.synthetic.texture import SIDE, VESSEL_MAPS
 
 
@@ -72,9 +72,10 @@ def sample(layer: np.ndarray, which: int, row: float, column: float) -> float:
     f, g = row - fi, column - fj
     i, j = int(fi) & (SIDE - 1), int(fj) & (SIDE - 1)
     k, m = (i + 1) & (SIDE - 1), (j + 1) & (SIDE - 1)
-    near = layer[which, i, j] * (1 - g) + layer[which, i, m] * g
-    far = layer[which, k, j] * (1 - g) + layer[which, k, m] * g
-    return near * (1 - f) + far * f
+    f, g = np.float32(f), np.float32(g)
+    near = layer[which, i, j] + (layer[which, i, m] - layer[which, i, j]) * g
+    far = layer[which, k, j] + (layer[which, k, m] - layer[which, k, j]) * g
+    return near + (far - near) * f
 
 
 @compiled()
@@ -84,7 +85,9 @@ def sample_relief(relief: np.ndarray, row: float, column: float) -> tuple:
     f, g = row - fi, column - fj
     i, j = int(fi) & (SIDE - 1), int(fj) & (SIDE - 1)
     k, m = (i + 1) & (SIDE - 1), (j + 1) & (SIDE - 1)
-    a, b, c, d = (1 - f) * (1 - g), (1 - f) * g, f * (1 - g), f * g
+    # Weights as narrow as the textures: twenty values need not be widened first.
+    a, b = np.float32((1 - f) * (1 - g)), np.float32((1 - f) * g)
+    c, d = np.float32(f * (1 - g)), np.float32(f * g)
     return (
         a * relief[i, j, 0] + b * relief[i, m, 0] + c * relief[k, j, 0] + d * relief[k, m, 0],
         a * relief[i, j, 1] + b * relief[i, m, 1] + c * relief[k, j, 1] + d * relief[k, m, 1],
@@ -97,8 +100,8 @@ def sample_relief(relief: np.ndarray, row: float, column: float) -> tuple:
 @compiled()
 def colour_of(blood: float, pale: float, yellow: float) -> tuple:
     """Return the albedo (red, green, blue) of tissue: light that blood and bile leave over (Beer-Lambert)."""
-    red = 0.92 * math.exp(-0.26 * blood)
-    green = 0.92 * math.exp(-1.12 * blood - 0.12 * yellow)
-    blue = 0.92 * math.exp(-1.3 * blood - 1.1 * yellow)
+    red = 0.92 * exponential(-0.26 * blood)
+    green = 0.92 * exponential(-1.12 * blood - 0.12 * yellow)
+    blue = 0.92 * exponential(-1.3 * blood - 1.1 * yellow)
     keep = 1.0 - pale
     return red * keep + 0.86 * pale, green * keep + 0.70 * pale, blue * keep + 0.62 * pale

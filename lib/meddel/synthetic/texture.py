@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from meddel.synthetic.compiled import compiled
+from meddel.synthetic.compiled import allocating, compiled
 
 SIDE = 512
 VESSEL_MAPS = 4
@@ -60,7 +60,7 @@ def _vessel_map(rng: np.random.Generator, trees: int) -> np.ndarray:
     return canvas
 
 
-@compiled()
+@allocating()
 def _grow(canvas: np.ndarray, random: np.ndarray, trees: int, width: float, length: float, strength: float) -> None:
     """Grow branching, meandering trees on a torus and draw them; `random` feeds every decision."""
     side = canvas.shape[0]
