@@ -49,6 +49,16 @@ def denormals(rng: np.random.Generator) -> np.ndarray:
     return rng.integers(-9, 10, size=(120, 20)) * 5e-324
 
 
+def vanishing_squares(rng: np.random.Generator) -> np.ndarray:
+    """Squared differences are the smallest numbers there are, so that near ones tie."""
+    return rng.normal(size=(160, 12)) * 1e-161
+
+
+def narrow_squares(rng: np.random.Generator) -> np.ndarray:
+    """Squared differences have a few bits left."""
+    return rng.normal(size=(160, 12)) * 1e-159
+
+
 def constant_columns(rng: np.random.Generator) -> np.ndarray:
     x = rng.normal(size=(160, 130))
     x[:, ::2] = 1e5
@@ -72,7 +82,8 @@ def one_column(rng: np.random.Generator) -> np.ndarray:
 
 
 ADVERSARIES: list[Adversary] = [
-    equal_rows, exact_twins, last_bits, almost_equal_cosines, huge_and_tiny, huge, denormals, constant_columns,
+    equal_rows, exact_twins, last_bits, almost_equal_cosines, huge_and_tiny, huge, denormals, vanishing_squares,
+    narrow_squares, constant_columns,
     zero_rows, far_away, white_noise, one_column,
 ]  # fmt: skip
 

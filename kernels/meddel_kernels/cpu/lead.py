@@ -25,6 +25,7 @@ import numpy as np
 
 from meddel_kernels.cpu.microkernel import ROWS
 from meddel_kernels.cpu.principal import principal_directions
+from meddel_kernels.cpu.threads import one_blas_thread
 
 ROUNDING = np.float32(2.0**-20)
 UPWARDS = 1 + 2.0**-22
@@ -122,7 +123,8 @@ def lead(read: Read, n: int, basis: Basis) -> Lead:
         square = np.einsum("ij,ij->i", rows, rows)
         result.square[part] = square
         if basis.directions is not None:
-            rows = rows @ basis.directions
+            with one_blas_thread():
+                rows = rows @ basis.directions
             across = square - np.einsum("ij,ij->i", rows, rows)
             result.residual[part] = np.sqrt(np.maximum(across, 0) + slack * square) * UPWARDS
         quantise(rows, part.start, result)
@@ -132,6 +134,14 @@ def lead(read: Read, n: int, basis: Basis) -> Lead:
 def scale_to_one(length: float) -> float:
     """Return the power of two that brings `length` to between 1/2 and 1; 1 for 0, and 2^1000 for what is denormal."""
     return 2.0 ** min(1000, -int(np.frexp(length)[1]))
+
+
+def vanished(d: int, factor: float) -> float:
+    """Return how much a sum of d squares may have lost below the smallest number, times `factor` squared.
+
+    Each square errs by at most 2^-1075 there. More than 2^60, where lengths are about 1, is as good as 2^60.
+    """
+    return min(2.0**60, d * np.square(factor * 2.0**-537))
 
 
 def row_blocks(n: int, d: int) -> list[slice]:

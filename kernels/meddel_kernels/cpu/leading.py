@@ -18,6 +18,7 @@ import numpy as np
 
 from meddel_kernels.cpu.principal import ROWS, principal_directions
 from meddel_kernels.cpu.screen import Screen, centred, dot, pack, quantise, wrong_by
+from meddel_kernels.cpu.threads import one_blas_thread
 from meddel_kernels.cpu.unit_rows import Unit
 
 WIDTH = 128
@@ -33,9 +34,10 @@ def directions(u: Unit, centre: np.ndarray) -> np.ndarray:
 def suffice(u: Unit, centre: np.ndarray, basis: np.ndarray, threshold: float) -> bool:
     """Tell whether few bounds along these directions reach a threshold."""
     rows = _rows(u, centre, 2 * _TRIED)
-    along, inside = rows @ basis.T, rows @ centre + centre @ centre / 2
-    across = np.sqrt(np.maximum(np.square(rows).sum(axis=1) - np.square(along).sum(axis=1), 0))
-    bounds = along[::2] @ along[1::2].T + np.outer(across[::2], across[1::2]) + inside[::2, None] + inside[1::2]
+    with one_blas_thread():
+        along, inside = rows @ basis.T, rows @ centre + centre @ centre / 2
+        across = np.sqrt(np.maximum(np.square(rows).sum(axis=1) - np.square(along).sum(axis=1), 0))
+        bounds = along[::2] @ along[1::2].T + np.outer(across[::2], across[1::2]) + inside[::2, None] + inside[1::2]
     return float((bounds > threshold).mean()) < FEW
 
 

@@ -18,6 +18,7 @@ def lower(
     x: np.ndarray,
     leads: Lead,
     factor: float,
+    lost: float,
     index: int,
     cuts: np.ndarray,
     squares: np.ndarray,
@@ -27,7 +28,7 @@ def lower(
 ) -> None:
     """Replace each of the squared distances (float64 [n]) of rows `start` to `stop` by that to row `index` if less.
 
-    `stack` is room for ``exact``'s sums, `factor` that of the leads.
+    `stack` is room for ``exact``'s sums, `factor` that of the leads, `lost` what tiny squares lose in their unit.
     """
     own = leads.q[index]
     for i in range(start, stop):
@@ -38,7 +39,7 @@ def lower(
             slack += np.float64(leads.length[i] + leads.error[i]) * leads.error[index]
             slack += np.float64(leads.residual[i]) * leads.residual[index]
             both = leads.square[i] + leads.square[index]
-            if both * (1 - ROUNDING) - 2.0 * (half + slack) > squares[i] * factor * factor:
+            if both * (1 - ROUNDING) - 2.0 * (half + slack) > squares[i] * factor * factor + lost:
                 continue
         squares[i] = min(squares[i], squared_difference(x, i, x, index, cuts, stack))
 

@@ -22,109 +22,22 @@ products that stay in the second-level cache.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from meddel_kernels.cpu.bounds import AWAY, FAR, LISTED, Bounds, Moved, carry, note
 from meddel_kernels.cpu.centroids import Centroids
-from meddel_kernels.cpu.exact import DEPTH, squared_difference
-from meddel_kernels.cpu.lead import ROUNDING, Lead
 from meddel_kernels.cpu.lean import lean
-from meddel_kernels.cpu.microkernel import PANEL, ROWS, multiply
-from meddel_kernels.cpu.reaching import LANES, largest_bound, reaching
+from meddel_kernels.cpu.microkernel import multiply
+from meddel_kernels.cpu.reaching import largest_bound, reaching
+from meddel_kernels.cpu.tiers import BLOCK, Room, Table, near, slack_of, winner_of, wrong_by
 
-BLOCK = 96
 WANTED = (11, 14)  # so many candidates are to pass the screen, on average
-
-
-class Table(NamedTuple):
-    """A matrix as the tiers want it.
-
-    Attributes
-    ----------
-    x : float32 or float64 [n, d]
-        The rows, exact.
-    rounded : float32 [n, d]
-        The same in the unit of ``Centroids.rounded``, and their lengths `norm`, float32 [n].
-    leads : Lead
-    factor : float
-        f over that unit: what turns tier 2's distances into the leads'.
-    cuts : int64 [m, 3]
-        ``exact.plan(d)``.
-    wrong, steps : float32
-        Tier 2 errs by at most ``2^-23 (|x| + |c|) + wrong`` and by the share `steps`.
-    """
-
-    x: np.ndarray
-    rounded: np.ndarray
-    norm: np.ndarray
-    leads: Lead
-    factor: float
-    cuts: np.ndarray
-    wrong: np.float32
-    steps: np.float32
-
-
-class Room(NamedTuple):
-    """Room for one thread: products of a block with all centroids and with the movers, the rows that wait for the
-    screen and their q, one row's candidates with their lower bounds and float32 distances, ``exact``'s sums."""
-
-    products: np.ndarray
-    few: np.ndarray
-    waiting: np.ndarray
-    q: np.ndarray
-    columns: np.ndarray
-    low: np.ndarray
-    distance: np.ndarray
-    stack: np.ndarray
-
-
-def room_for(t: Table, c: Centroids) -> Room:
-    """Return room for one thread."""
-    columns, wide = c.scale.shape[0], t.leads.q.shape[1]
-    candidates = max(columns, LISTED + 1) + LANES
-    return Room(
-        products=np.empty((BLOCK, columns), np.int32),
-        few=np.empty((BLOCK, PANEL), np.int32),
-        waiting=np.empty(BLOCK, np.int64),
-        q=np.zeros((BLOCK + ROWS, wide), np.int8),
-        columns=np.empty(candidates, np.int32),
-        low=np.empty(candidates, np.float32),
-        distance=np.empty(candidates, np.float32),
-        stack=np.empty(DEPTH),
-    )
-
-
-@lean(fastmath=True)
-def _near(a: np.ndarray, i: int, b: np.ndarray, j: int) -> float:
-    """Return the float32 distance of two rows, in whatever order is fastest."""
-    total = np.float32(0)
-    for column in range(a.shape[1]):
-        term = a[i, column] - b[j, column]
-        total += term * term
-    return np.sqrt(total)
-
-
-@lean()
-def _wrong(t: Table, i: int, c: Centroids) -> float:
-    return np.float32(2.0**-23) * (t.norm[i] + c.norm) + t.wrong
-
-
-@lean()
-def _slack(t: Table, i: int, c: Centroids) -> float:
-    """Return b_i."""
-    return np.float32(
-        t.leads.error[i] * c.length + (t.leads.length[i] + t.leads.error[i]) * c.error
-        + ROUNDING * (t.leads.length[i] * c.length + t.leads.residual[i] * c.residual_most + c.half_most)
-        + ROUNDING * np.float32(t.leads.square[i])
-    )  # fmt: skip
 
 
 @lean()
 def _reach(t: Table, i: int, c: Centroids, products: np.ndarray, distance: float, room: Room) -> int:
     """Write the columns that may be nearer to row `i` than `distance`, and their lower bounds; return their number."""
-    slack, reach = _slack(t, i, c), np.float64(distance) * t.factor
+    slack, reach = slack_of(t, i, c), np.float64(distance) * t.factor
     least = np.float32(0.5 * (t.leads.square[i] - reach * reach) - slack)
     count = reaching(
         products, np.int32(128 * t.leads.total[i]), t.leads.scale[i], t.leads.residual[i], c.scale, c.residual,
@@ -139,7 +52,7 @@ def _reach(t: Table, i: int, c: Centroids, products: np.ndarray, distance: float
 @lean()
 def assign_rows(
     t: Table, c: Centroids, movers: Centroids, m: Moved, b: Bounds, margin: np.ndarray,
-    start: int, stop: int, labels: np.ndarray, counts: np.ndarray, room: Room,
+    start: int, stop: int, labels: np.ndarray, counts: np.ndarray, room: Room, late: bool,
 ) -> None:  # fmt: skip
     """Replace `labels` (int32 [n]; -1 or a guess) of rows `start` to `stop` by the nearest centroids.
 
@@ -153,6 +66,8 @@ def assign_rows(
         How much farther than the nearest centroid those that are listed may be; adapted, so that some ten are.
     counts : int64 [4]
         Added to: float32 distances, rows that float64 decided, rows screened, centroids that the screen let pass.
+    late : bool
+        The centroids do not move far any more, so that lists help.
     """
     carried, width = m.by.shape[0] > 0, margin[0]
     for first in range(start, stop, BLOCK):
@@ -175,8 +90,8 @@ def assign_rows(
             _screened(t, c, b, width, room.products[at], labels[i], i, room, counts)
             labels[i] = b.own[i]
         passed = counts[3] - before
-        if not carried:
-            continue  # the first centroids move too far for a list to help
+        if not late:
+            continue  # the centroids move too far for a list to help
         if passed < WANTED[0] * waiting:
             width = width * np.float32(1.1) + np.float32(0.01) * b.upper[first]
         elif passed > WANTED[1] * waiting:
@@ -209,9 +124,9 @@ def _carried(
     if b.upper[i] < least:
         return True
     own = b.own[i]
-    distance = _near(t.rounded, i, c.rounded, own)
+    distance = near(t.rounded, i, c.rounded, own)
     counts[0] += 1
-    b.upper[i] = (distance + _wrong(t, i, c)) * (np.float32(1) + t.steps)
+    b.upper[i] = (distance + wrong_by(t, i, c)) * (np.float32(1) + t.steps)
     if b.upper[i] < least:
         return True
     if b.upper[i] >= b.rest[i]:
@@ -235,10 +150,10 @@ def _screened(
             products, np.int32(128 * t.leads.total[i]), t.leads.scale[i], t.leads.residual[i], c.scale, c.residual,
             c.half_square, room.columns, room.low,
         )  # fmt: skip
-    distance = _near(t.rounded, i, c.rounded, guess)
+    distance = near(t.rounded, i, c.rounded, guess)
     counts[0] += 1
     counts[2] += 1
-    far = (distance + _wrong(t, i, c)) * (np.float32(1) + t.steps) + np.float32(margin)
+    far = (distance + wrong_by(t, i, c)) * (np.float32(1) + t.steps) + np.float32(margin)
     count = _reach(t, i, c, products, far, room)
     counts[3] += count
     b.rest[i] = far * (np.float32(1) - AWAY) if count < c.exact.shape[0] else FAR
@@ -249,41 +164,16 @@ def _screened(
 def _settle(
     t: Table, c: Centroids, b: Bounds, count: int, known: int, distance: float, i: int, room: Room, counts: np.ndarray
 ) -> None:
-    """Find the nearest of `count` candidates, `known` at its float32 `distance` among them; list the others."""
-    wrong, one = _wrong(t, i, c), np.float32(1)
-    most = (distance + wrong) * (one + t.steps)
-    for at in range(count):
-        room.distance[at] = -one
-        if room.columns[at] == known or room.low[at] <= most:
-            value = distance
-            if room.columns[at] != known:
-                value = _near(t.rounded, i, c.rounded, room.columns[at])
-                counts[0] += 1
-            room.distance[at] = value
-            room.low[at] = max(np.float32(0), (value - wrong) * (one - t.steps))
-            most = min(most, (value + wrong) * (one + t.steps))
-    winner, left = -1, 0
-    for at in range(count):
-        if room.distance[at] >= 0 and room.low[at] <= most:
-            winner = at
-            left += 1
-    if left > 1:
-        counts[1] += 1
-        winner = _exactly(t, c, count, most, i, room)
-    b.own[i], b.upper[i] = room.columns[winner], (room.distance[winner] + wrong) * (one + t.steps)
+    """Find the nearest of `count` candidates, as `winner_of` does; list the others."""
+    winner = winner_of(t, c, count, known, distance, i, room, counts)
+    b.own[i] = room.columns[winner]
+    b.upper[i] = (room.distance[winner] + wrong_by(t, i, c)) * (np.float32(1) + t.steps)
     b.count[i] = 0
     for at in range(count):
-        if at != winner:
+        if at == winner:
+            continue
+        listed = b.count[i]
+        if listed < LISTED:  # candidates differ from one another: `note` would only look for them
+            b.listed[i, listed], b.low[i, listed], b.count[i] = room.columns[at], room.low[at], listed + 1
+        else:
             note(b, i, room.columns[at], room.low[at])
-
-
-@lean()
-def _exactly(t: Table, c: Centroids, count: int, most: float, i: int, room: Room) -> int:
-    """Return which of the candidates within float32's error is nearest in float64, ties to the lowest centroid."""
-    least, winner = np.inf, -1
-    for at in range(count):
-        if room.distance[at] >= 0 and room.low[at] <= most:
-            value = squared_difference(t.x, i, c.exact, room.columns[at], t.cuts, room.stack)
-            if value < least or (value == least and room.columns[at] < room.columns[winner]):
-                least, winner = value, at
-    return winner

@@ -8,7 +8,8 @@ decomposition in float64. For 768 columns it takes 30 ms; the eigenvectors of th
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+
+from meddel_kernels.cpu.threads import one_blas_thread
 
 ROWS = 2048  # of the sample; more would change the directions little
 SPARE = 16
@@ -30,7 +31,7 @@ def principal_directions(sample: np.ndarray, count: int) -> np.ndarray:
     """
     d, rows = sample.shape[1], sample[:: -(-len(sample) // ROWS)].astype(np.float32)
     directions = np.random.default_rng(0).standard_normal((d, min(d, count + SPARE)), np.float32)
-    with threadpool_limits(1, "blas"):  # threads of BLAS wait for one another longer than one of them works
+    with one_blas_thread():  # more wait for one another longer than one of them works
         for _ in range(ROUNDS):
             directions = np.linalg.qr(rows.T @ (rows @ directions))[0]
         along = (rows @ directions).astype(np.float64)

@@ -15,7 +15,6 @@ Bytes moved: 4 or 8 d a row, read once; blocks of 512 rows stay in the second-le
 from __future__ import annotations
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from meddel_kernels.cpu.lead import UPWARDS, Basis, Lead, empty_lead, quantise
 from meddel_kernels.cpu.lean import lean
@@ -41,8 +40,7 @@ def leads_of(x: np.ndarray, basis: Basis, threads: int) -> Lead:
             quantise(lead, first, result)
             _allow(result, first, lead, length, wrong, directions is not None)
 
-    with threadpool_limits(1, "blas"):
-        share_out(work, n, BLOCK, threads)
+    share_out(work, n, BLOCK, threads)
     return result
 
 

@@ -1,4 +1,4 @@
-"""Work on ranges of rows, shared out among threads. The functions release the GIL; none calls BLAS."""
+"""Work on ranges of rows, shared out among threads that release the GIL; BLAS has one thread meanwhile."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numba
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 
 def thread_count(threads: int | None) -> int:
@@ -38,11 +39,22 @@ def share_out(
     step = n if threads == 1 and done is None else max(block, -(-n // (8 * threads) // block) * block)
     ranges = [(start, min(start + step, n)) for start in range(0, n, max(1, step))]
     if threads == 1 or len(ranges) == 1:
-        for part in ranges:
-            work(*part)
-            if done is not None:
-                done(*part)
+        with one_blas_thread():
+            for part in ranges:
+                work(*part)
+                if done is not None:
+                    done(*part)
         return
+    with one_blas_thread():
+        _in_threads(work, ranges, threads, done)
+
+
+def _in_threads(
+    work: Callable[[int, int], None],
+    ranges: list[tuple[int, int]],
+    threads: int,
+    done: Callable[[int, int], None] | None,
+) -> None:
     calls = [_pool(threads).submit(work, *part) for part in ranges]
     try:
         for part, call in zip(ranges, calls, strict=True):
@@ -53,6 +65,20 @@ def share_out(
         for call in calls:
             call.cancel()
         wait(calls)
+
+
+def one_blas_thread() -> threadpool_limits:
+    """Return a context in which BLAS has one thread.
+
+    Its threads go on spinning for some milliseconds after each product, on the cores that ours are to work on.
+    """
+    return _controller().limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _controller() -> ThreadpoolController:
+    """Return what limits BLAS; finding its libraries takes a millisecond."""
+    return ThreadpoolController()
 
 
 @functools.cache

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import llvmlite.binding
 import numba
 import numpy as np
 from llvmlite import ir
@@ -28,8 +27,9 @@ from numba.extending import intrinsic
 from meddel_kernels.cpu.exact import DEPTH, LANES, product
 from meddel_kernels.cpu.lean import lean
 from meddel_kernels.cpu.microkernel import PANEL
+from meddel_kernels.cpu.processor import FEATURES
 
-HAS_FMA = bool(llvmlite.binding.get_host_cpu_features().get("fma", False))
+HAS_FMA = "fma" in FEATURES
 _FUSED = f"llvm.fma.v{LANES}f64"
 _LEAST = {np.dtype(np.float32): 2.0**-60, np.dtype(np.float64): 2.0**-500}
 
