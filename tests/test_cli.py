@@ -109,6 +109,20 @@ def test_selections_repeat_nest_and_take_their_settings(
     assert len(kept("few", "--eta", -1, "--eps", 2, "--k", 4)) == 4
 
 
+def test_the_files_of_a_selection_do_not_depend_on_who_computes(
+    meddel: Callable, photos: Path, weights: Path, tmp_path: Path
+) -> None:
+    meddel("embed", photos, "--out", tmp_path / "store", "--weights", weights)
+    written = []
+    for settings in (("cpu", 1), ("cpu", 2), ("cpu", 3), ("reference", 1), ("auto", 2)):
+        out = tmp_path / "-".join(map(str, settings)) / "kept.csv"
+        out.parent.mkdir()
+        options = ("--ratio", 0.5, "--backend", settings[0], "--threads", settings[1])
+        assert meddel("select", tmp_path / "store", "--out", out, *options).code == 0
+        written.append({path.name: path.read_bytes() for path in out.parent.iterdir()})
+    assert len(written[0]) == 2 and all(files == written[0] for files in written)
+
+
 def test_select_wants_a_ratio_or_a_threshold(meddel: Callable, photos: Path, weights: Path, tmp_path: Path) -> None:
     meddel("embed", photos, "--out", tmp_path / "store", "--weights", weights)
     for settings, said in [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 import meddel_kernels as kernels
 from meddel.errors import MedDELError
 from meddel.selectors import meddel
+from meddel_kernels.cuda.device import current
 
 KEEPS = ("near", "far", "random")
 ANGLES = (-30, -10, 0, 12, 29)  # degrees; their mean points to 0.2
@@ -234,3 +235,25 @@ def test_thresholds_that_keep_nothing_are_refused() -> None:
         meddel.at_threshold(embeddings_of(10), index_of(10), 1.1, rng())
     with pytest.raises(MedDELError, match="raise eps"):
         meddel.at_threshold(on_a_circle(0, 120, 240), index_of(3), 0.5, rng(), k=1)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_neither_back_end_nor_threads_change_a_byte(dtype: type) -> None:
+    x, index = embeddings_of(1500, 70, groups=60).astype(dtype), index_of(1500)
+    expected = meddel.rank(x, index, rng(), k=150, backend="reference")
+    for threads in (1, 2, 5):
+        ranking = meddel.rank(x, index, rng(), k=150, backend="cpu", threads=threads)
+        for name in ("order", "cosine", "partner", "distance", "cluster", "outlier"):
+            assert getattr(ranking, name).tobytes() == getattr(expected, name).tobytes(), name
+
+
+def test_a_back_end_that_can_not_run_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, index = embeddings_of(20), index_of(20)
+    monkeypatch.setattr("meddel_kernels.cuda.device.available", lambda: False)
+    monkeypatch.setattr("meddel_kernels.cuda.device.current", current.__wrapped__)
+    with pytest.raises(MedDELError, match='back end "cuda" needs an NVIDIA GPU'):
+        meddel.rank(x, index, rng(), backend="cuda")
+    with pytest.raises(MedDELError, match="unknown back end 'gpu'; choose one of auto, cpu, cuda"):
+        meddel.rank(x, index, rng(), backend="gpu")
+    with pytest.raises(MedDELError, match="0 threads; give at least 1"):
+        meddel.rank(x, index, rng(), threads=0)

@@ -1,63 +1,25 @@
-"""Measure the kernels beside their peers: ``python kernels/bench`` prints ratios and writes a CSV file.
+"""Measure the kernels beside their peers: ``python kernels/bench`` prints ratios, writes a table and draws a roofline.
 
-Everything runs in one process, job after job and round after round. A ratio is a peer's median over ours.
+Everything of a case runs in one process, job after job and round after round. A ratio is a job's median over ours.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import faiss
-import numpy as np
-import peers
+import plot
 import torch
+from cases import Case, cases_of, made_up_cases
 from embeddings import made_up
 from measure import interleaved, machine
 from threadpoolctl import threadpool_limits
 
-import meddel_kernels
+from meddel_kernels import roofline
 
-ITERATIONS = 12
-OURS = "meddel_kernels"
-
-
-def kmeans_case(n: int, d: int, k: int, threads: int) -> dict[str, Callable[[], object]]:
-    """Twelve iterations of Lloyd's from the same start."""
-    x = made_up(n, d, seed=1)
-    start = x[np.random.default_rng(123).permutation(n)[:k]].copy()
-    ours = partial(meddel_kernels.kmeans, x, k, start=start, iterations=ITERATIONS, threads=threads)
-    others = {
-        "FAISS": peers.faiss_kmeans,
-        "FAISS SuperKMeans (approximate)": peers.faiss_super_kmeans,
-        "scikit-learn": peers.sklearn_kmeans,
-        "torch": peers.torch_kmeans,
-    }
-    return {OURS: ours, **{name: partial(peer, x, start, ITERATIONS) for name, peer in others.items()}}
-
-
-def row_max_case(n: int, d: int, clusters: int, threads: int) -> dict[str, Callable[[], object]]:
-    """The greatest cosine to an earlier row, of all rows, in clusters of equal size."""
-    few = {"groups": 1, "concepts": 3, "twins": 0.3} if clusters == 1 else {}
-    x = made_up(n, d, seed=7, **few)
-    order, offsets = np.argsort(x @ x.mean(axis=0), kind="stable"), np.linspace(0, n, clusters + 1).astype(np.int64)
-    return {
-        OURS: partial(meddel_kernels.row_max_cosine, x, order, offsets, threads=threads),
-        "SemDeDup's way": partial(peers.semdedup, x, order, offsets),
-        "NeMo Curator's way": partial(peers.nemo_curator, x, order, offsets),
-    }
-
-
-CASES: dict[str, Callable[[int], dict[str, Callable[[], object]]]] = {
-    "K-means, n 100,000, d 768, k 1000": partial(kmeans_case, 100_000, 768, 1000),
-    "K-means, n 100,000, d 768, k 100": partial(kmeans_case, 100_000, 768, 100),
-    "K-means, n 1,000,000, d 64, k 1000": partial(kmeans_case, 1_000_000, 64, 1000),
-    "row-max, one cluster of 30,000, d 768": partial(row_max_case, 30_000, 768, 1),
-    "row-max, 100,000 rows in 1000 clusters, d 768": partial(row_max_case, 100_000, 768, 1000),
-}
+FOLDER = Path(__file__).parent / "results"
 
 
 def main() -> None:
@@ -66,29 +28,48 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of a case's name")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "cpu.csv")
+    parser.add_argument("--embeddings", type=Path, nargs="*", help="your own, float [n, d] in files of NumPy")
+    parser.add_argument("--out", type=Path, default=FOLDER / "cpu.csv", help="the table; the picture lies beside it")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)
+    if options.embeddings:
+        cases = {name: case for path in options.embeddings for name, case in cases_of(path, options.threads).items()}
+    else:
+        cases = made_up_cases(options.threads)
     rows = []
-    for case, build in CASES.items():
-        if options.only not in case:
-            continue
-        print(case, flush=True)
-        jobs = build(options.threads)
-        with threadpool_limits(options.threads):
-            jobs[OURS]()  # compiled and loaded before it is measured, as its peers are
-            results = interleaved(jobs, options.rounds)
-        for name, result in results.items():
-            ratio = result["seconds"] / results[OURS]["seconds"]
-            print(f"{name:<36} {result['seconds']:9.3f} s {ratio:7.2f} x {result['extra_mb']:8.0f} MB", flush=True)
-            row = {"case": case, "name": name, "seconds": f"{result['seconds']:.4f}", "ratio": f"{ratio:.3f}"}
-            rows.append({**row, "extra_mb": f"{result['extra_mb']:.0f}", "threads": options.threads, "on": machine()})
+    for name, build in cases.items():
+        if options.only in name:
+            rows += measured(name, build(), options.rounds, options.threads)
+    if not rows:
+        parser.error(f"no case has {options.only!r} in its name: {'; '.join(cases)}")
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with options.out.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+    data = made_up(8192, 384, seed=1)
+    ceilings, _ = roofline.measure(data, data[:512], options.threads)
+    plot.draw(rows, ceilings, options.out.with_suffix(".svg"))
+
+
+def measured(name: str, case: Case, rounds: int, threads: int) -> list[dict[str, object]]:
+    """Run a case, print its ratios and return its rows of the table."""
+    print(name, flush=True)
+    with threadpool_limits(threads):
+        case.jobs[case.ours]()  # compiled and loaded before it is measured, as its peers are
+        results = interleaved(case.jobs, rounds)
+    rows = []
+    for job, result in results.items():
+        seconds, ratio = result["seconds"], result["seconds"] / results[case.ours]["seconds"]
+        useful = case.operations / seconds / 1e9
+        print(f"{job:<48} {seconds:9.3f} s {ratio:7.2f} x {useful:8.0f} Gop/s {result['extra_mb']:6.0f} MB", flush=True)
+        rows.append({
+            "case": name, "name": job, "seconds": f"{seconds:.4f}", "ratio": f"{ratio:.3f}",
+            "useful_gops": f"{useful:.1f}", "useful_operations_a_byte": f"{case.operations / case.traffic:.1f}",
+            "extra_mb": f"{result['extra_mb']:.0f}", "threads": threads, "on": machine(),
+        })  # fmt: skip
+    return rows
 
 
 if __name__ == "__main__":

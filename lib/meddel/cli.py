@@ -51,6 +51,16 @@ class ProfileChoice(StrEnum):
     paper = "paper"
 
 
+class BackendChoice(StrEnum):
+    """Which kernels compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    numba_cuda = "numba-cuda"
+    reference = "reference"
+
+
 class KeepChoice(StrEnum):
     """Which image of a pair of near duplicates stays."""
 
@@ -128,6 +138,10 @@ def select(
     k: Annotated[int | None, typer.Option(min=1, help="Clusters; none: sqrt(n / 2).")] = None,
     eps: Annotated[float, typer.Option(help="Farther than this from the centroid is an outlier.")] = 0.9,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    backend: Annotated[
+        BackendChoice, typer.Option(help="Which kernels compute; the result is the same.")
+    ] = BackendChoice.auto,
+    threads: Annotated[int | None, typer.Option(min=1, help="How many at most; none: all cores.")] = None,
 ) -> None:
     """Pick the images worth keeping (MedDEL, section 3.2) and say of every other one why it went.
 
@@ -141,7 +155,9 @@ def select(
     if (ratio is None) == (eta is None):
         raise MedDELError("give either --ratio or --eta", fix="such as --ratio 0.05")
     opened = Store.open(store)
-    settings = {} if selector == "random" else {"k": k, "eps": eps, "keep": keep.value}
+    settings: dict[str, Any] = {}
+    if selector != "random":
+        settings = {"k": k, "eps": eps, "keep": keep.value, "backend": backend.value, "threads": threads}
     rng = np.random.default_rng(seed)
     if ratio is not None:
         budget = selectors.budget_for(config.check_ratio(ratio), len(opened.index))

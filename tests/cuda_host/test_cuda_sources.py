@@ -87,5 +87,5 @@ def test_without_a_gpu_one_line_says_what_to_do() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False\n"
-    assert done.stderr.splitlines()[-1].startswith('RuntimeError: backend "cuda" needs an NVIDIA GPU')
+    assert done.stderr.splitlines()[-1].startswith('RuntimeError: back end "cuda" needs an NVIDIA GPU')
     assert 'choose backend="cpu"' in done.stderr.splitlines()[-1]

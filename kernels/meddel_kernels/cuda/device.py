@@ -197,7 +197,7 @@ def current() -> Device:
     """
     if not available():
         raise RuntimeError(
-            'backend "cuda" needs an NVIDIA GPU (Turing or newer), its driver, and CuPy (pip install cupy-cuda13x): '
+            'back end "cuda" needs an NVIDIA GPU (Turing or newer), its driver, and CuPy (pip install cupy-cuda13x): '
             'choose backend="cpu"'
         )
     return CupyDevice()

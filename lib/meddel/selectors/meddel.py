@@ -95,6 +95,8 @@ def rank(
     iterations: int = 50,
     eps: float = 0.9,
     keep: Keep = "near",
+    backend: kernels.Backend = "auto",
+    threads: int | None = None,
 ) -> Ranking:
     """Rank all images: the one pass that every threshold and every ratio is read from.
 
@@ -115,28 +117,39 @@ def rank(
         Greatest distance to the centroid, above 0 (distances are at most 2).
     keep : {"near", "far", "random"}
         The order within a cluster: by ascending or descending distance to the centroid, or drawn.
+    backend : {"auto", "cpu", "cuda", "numba-cuda", "reference"}
+        Which kernels compute; see `meddel_kernels`. The ranking is the same to the last bit.
+    threads : int or None
+        None: all cores. The ranking does not depend on it.
 
     Raises
     ------
     MedDELError
-        A setting is out of range, `k` exceeds n, or an embedding is refused (see `check_embeddings`).
+        A setting is out of range, `k` exceeds n, an embedding is refused (see `check_embeddings`), or the back end
+        can't run here.
     """
     check_embeddings(embeddings, index)
     n = index.num_rows
     k = max(1, round(np.sqrt(n / 2))) if k is None else k
     _check_settings(n, k, iterations, eps, keep)
+    _check_kernels(backend, threads)
+    work_on = {"backend": backend, "threads": threads}
     by_id = pc.sort_indices(index["id"]).to_numpy().astype(np.int64)
     row = np.argsort(by_id)  # where each row of the index stands among the ids
     unit = kernels.unit_rows(embeddings[by_id])
     seed, drawn = int(rng.integers(2**63)), rng.permutation(n)
     with progress(what="K-means", total=iterations, unit="iteration") as bar:
-        clusters = kernels.kmeans(unit, k, seed=seed, iterations=iterations, callback=lambda *_: bar.update())
+        clusters = kernels.kmeans(
+            unit, k, seed=seed, iterations=iterations, callback=lambda *_: bar.update(), **work_on
+        )
     outlier = clusters.distances > eps
     priority = {"near": clusters.distances, "far": -clusters.distances, "random": drawn}[keep]
     inside = np.lexsort((priority, clusters.labels))
     inside = inside[~outlier[inside]]
     sizes = np.bincount(clusters.labels[inside], minlength=k)
-    cosine, partner = _row_max(unit, inside, sizes)
+    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    with progress(what="compare within clusters", total=len(inside), unit="image") as bar:
+        cosine, partner = kernels.row_max_cosine(unit, inside, offsets, callback=bar.update, **work_on)
     size = np.where(partner < 0, sizes[clusters.labels], 0)
     return Ranking(
         order=by_id[np.lexsort((np.where(outlier, clusters.distances, -size), np.where(outlier, np.inf, cosine)))],
@@ -159,6 +172,8 @@ def select(
     iterations: int = 50,
     eps: float = 0.9,
     keep: Keep = "near",
+    backend: kernels.Backend = "auto",
+    threads: int | None = None,
 ) -> pa.Table:
     """Keep exactly `budget` images: the prefix of `rank`, whose parameters these are.
 
@@ -180,7 +195,8 @@ def select(
         The budget is out of range, or as for `rank`.
     """
     check_budget(budget, index.num_rows)
-    return rank(embeddings, index, rng, k=k, iterations=iterations, eps=eps, keep=keep).selection(index, budget)
+    settings = {"k": k, "iterations": iterations, "eps": eps, "keep": keep, "backend": backend, "threads": threads}
+    return rank(embeddings, index, rng, **settings).selection(index, budget)
 
 
 def at_threshold(
@@ -193,6 +209,8 @@ def at_threshold(
     iterations: int = 50,
     eps: float = 0.9,
     keep: Keep = "near",
+    backend: kernels.Backend = "auto",
+    threads: int | None = None,
 ) -> pa.Table:
     """Keep what the threshold leaves, as the paper does: all that pass the eps filter and have M <= eta.
 
@@ -212,7 +230,8 @@ def at_threshold(
     """
     if not -1 <= eta <= 1:
         raise MedDELError(f"eta {eta} is no cosine", fix="give a threshold from -1 to 1, such as 0.95")
-    ranking = rank(embeddings, index, rng, k=k, iterations=iterations, eps=eps, keep=keep)
+    settings = {"k": k, "iterations": iterations, "eps": eps, "keep": keep, "backend": backend, "threads": threads}
+    ranking = rank(embeddings, index, rng, **settings)
     budget = int(np.searchsorted(ranking.ascending, eta, side="right"))
     if not budget:
         raise MedDELError(f"every image is farther than eps = {eps} from its centroid", fix="raise eps or k")
@@ -249,12 +268,6 @@ def eta_for(ranking: Ranking, ratio: float) -> float | None:
     return None if budget > len(ascending) else float(max(-1.0, ascending[budget - 1]))
 
 
-def _row_max(unit: np.ndarray, inside: np.ndarray, sizes: np.ndarray) -> kernels.RowMax:
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
-    with progress(what="compare within clusters", total=len(inside), unit="image") as bar:
-        return kernels.row_max_cosine(unit, inside, offsets, callback=bar.update)
-
-
 def _check_settings(n: int, k: int, iterations: int, eps: float, keep: str) -> None:
     if not 1 <= k <= n:
         raise MedDELError(f"k = {k} clusters of {n} images", fix=f"give a k from 1 to {n}")
@@ -264,3 +277,17 @@ def _check_settings(n: int, k: int, iterations: int, eps: float, keep: str) -> N
         raise MedDELError(f"eps = {eps} is no distance above 0", fix="give a distance such as 0.9")
     if keep not in get_args(Keep):
         raise MedDELError(f"unknown keep rule {keep!r}", fix=f"choose one of {', '.join(get_args(Keep))}")
+
+
+def _check_kernels(backend: str, threads: int | None) -> None:
+    if backend not in get_args(kernels.Backend):
+        choices = ", ".join(get_args(kernels.Backend))
+        raise MedDELError(f"unknown back end {backend!r}", fix=f"choose one of {choices}")
+    if threads is not None and threads < 1:
+        raise MedDELError(f"{threads} threads", fix="give at least 1")
+    try:
+        kernels.kmeans(np.eye(1), 1, iterations=1, backend=backend)
+    except RuntimeError as error:  # no GPU, no driver, no CuPy
+        raise MedDELError(
+            str(error).rpartition(": ")[0] or str(error), fix="choose the back end auto or cpu"
+        ) from error
