@@ -69,6 +69,7 @@ def large(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> No
     """Clusters as small ones are done, and as large ones are."""
     if request.param == "by panels":
         monkeypatch.setattr(clusters, "LARGE", 1)
+        monkeypatch.setattr(clusters, "LEAST", 1)
 
 
 @pytest.mark.usefixtures("large")
@@ -135,6 +136,7 @@ def test_a_large_cluster_along_few_directions(threshold: float, monkeypatch: pyt
     """Where 128 of 300 directions suffice and where they do not, ten million decisions in all."""
     used = []
     suffice = leading.suffice
+    monkeypatch.setattr(clusters, "LEAST", 3000)
     monkeypatch.setattr(clusters, "suffice", lambda *given: used.append(suffice(*given)) or used[-1])
     x = embeddings(3300, 300, seed=4, groups=400)
     batch = (x, np.random.default_rng(2).permutation(len(x)), np.array([0, 3300]))

@@ -38,19 +38,24 @@ def main() -> None:
     else:
         cases = made_up_cases(options.threads)
     rows = []
+    options.out.parent.mkdir(parents=True, exist_ok=True)
     for name, build in cases.items():
         if options.only in name:
             rows += measured(name, build(), options.rounds, options.threads)
+            written(rows, options.out)
     if not rows:
         parser.error(f"no case has {options.only!r} in its name: {'; '.join(cases)}")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    with options.out.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
     data = made_up(8192, 384, seed=1)
     ceilings, _ = roofline.measure(data, data[:512], options.threads)
     plot.draw(rows, ceilings, options.out.with_suffix(".svg"))
+
+
+def written(rows: list[dict[str, object]], path: Path) -> None:
+    """Write the table; after every case, so that who interrupts the next one keeps it."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def measured(name: str, case: Case, rounds: int, threads: int) -> list[dict[str, object]]:

@@ -9,7 +9,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from meddel_kernels.cpu import clusters, rows
+from meddel_kernels.cpu import clusters
 from meddel_kernels.cpu.rows import CpuRows
 
 PIECE = 20  # rows: the three lines write all differences
@@ -32,7 +32,7 @@ def float32_product(x: np.ndarray, centroids: np.ndarray) -> np.ndarray:
 
 def afresh(x: CpuRows, centroids: np.ndarray) -> np.ndarray:
     """The int8 screen in all columns, nothing kept."""
-    with patch.object(rows, "MOST", len(centroids)):
+    with patch.dict(CpuRows.assign.__globals__, MOST=len(centroids)):
         return x.assign(centroids, None)
 
 

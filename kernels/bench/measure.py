@@ -15,6 +15,8 @@ import numpy as np
 
 Job = Callable[[], object]
 
+PAUSE = 0.3  # seconds, after which the threads of the job before have stopped spinning
+
 
 def interleaved(jobs: dict[str, Job], rounds: int) -> dict[str, dict[str, float]]:
     """Return for each job its median seconds and the greatest extra memory in MB over `rounds` rounds."""
@@ -24,6 +26,7 @@ def interleaved(jobs: dict[str, Job], rounds: int) -> dict[str, dict[str, float]
         for name, job in jobs.items():
             gc.collect()
             _give_back()
+            time.sleep(PAUSE)
             with _Peak() as peak:
                 start = time.perf_counter()
                 job()

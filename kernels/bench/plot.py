@@ -35,10 +35,10 @@ def draw(rows: list[dict[str, object]], ceilings: Ceilings, path: Path) -> None:
     axis.set(
         xscale="log", yscale="log", xlabel="useful operations for each byte that must be read",
         ylabel="10⁹ useful operations a second",
-        title=f"{points[0]['on']}, {ceilings.threads} threads, {ceilings.bandwidth / 1e9:,.0f} GB/s: "
-        "above its line is who computes less",
     )  # fmt: skip
-    axis.title.set_fontsize(10)
+    figure.suptitle(
+        f"Above the lines is who computes less ({points[0]['on']}, {ceilings.bandwidth / 1e9:,.0f} GB/s)", fontsize=10
+    )
     figure.legend(loc="outside right upper", fontsize=8)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)

@@ -20,9 +20,10 @@ from meddel_kernels.backends import back_end
 from meddel_kernels.cpu import microkernel
 from meddel_kernels.cpu.threads import share_out, thread_count
 
-_READ = 1 << 26  # bytes, more than caches hold
+_READ = 1 << 28  # bytes, more than caches hold
 _SIDE = 1024
-_BLOCK = 96
+_PAUSE = 0.03  # seconds, after which threads of BLAS stop spinning
+_BLOCK, _COLUMNS, _TIMES = 96, 512, 100
 _DIFFERENCES = 1 << 22  # values, in the way that needs memory for all of them
 _ROUNDS = 5
 
@@ -98,7 +99,7 @@ def measure(x: np.ndarray, centroids: np.ndarray, threads: int | None = None) ->
     works = (_reader(threads), float32, _int8_product(threads), lines, product, certified)
     read, peak, peak8, slow, fast, fastest = _seconds(works)
     useful, cube = 2.0 * n * k * d, 2.0 * _SIDE**3
-    return Ceilings(_READ / read, cube / peak, threads * cube / peak8, threads), [
+    return Ceilings(_READ / read, cube / peak, threads * 2.0 * _TIMES * _BLOCK * _COLUMNS * _SIDE / peak8, threads), [
         Point("three lines of NumPy, float64", 1 / 16, useful * len(some) / n / slow),
         Point("matrix product, float32", useful / (4.0 * (n * d + k * d + 5 * n * k)), useful / fast),
         Point("certified screen, float64's answer", useful / (5.0 * (n * d + k * d)), useful / fastest),
@@ -112,28 +113,20 @@ def _reader(threads: int) -> Callable[[], None]:
     def read(start: int, stop: int) -> None:
         np.dot(values[start:stop], values[start:stop])
 
-    def work() -> None:
-        with threadpool_limits(1):
-            share_out(read, len(values), 1 << 16, threads)
-
-    return work
+    return lambda: share_out(read, len(values), 1 << 16, threads)
 
 
 def _int8_product(threads: int) -> Callable[[], None]:
-    """Return what multiplies two int8 matrices [_SIDE, _SIDE] on each thread, in blocks that stay in its cache."""
-    whole = np.zeros((_SIDE + microkernel.ROWS, _SIDE), np.int8)
-    panels = np.zeros((_SIDE // microkernel.PANEL, _SIDE // 4, microkernel.PANEL, 4), np.uint8)
-    out = np.empty((threads, _BLOCK + microkernel.ROWS, _SIDE), np.int32)
+    """Return what multiplies two int8 matrices on each thread `_TIMES` times, in blocks that stay in its cache."""
+    whole = np.zeros((_BLOCK + microkernel.ROWS, _SIDE), np.int8)
+    panels = np.zeros((_COLUMNS // microkernel.PANEL, _SIDE // 4, microkernel.PANEL, 4), np.uint8)
+    out = np.empty((threads, _BLOCK + microkernel.ROWS, _COLUMNS), np.int32)
 
     def multiply(thread: int, _: int) -> None:
-        for row in range(0, _SIDE, _BLOCK):
-            microkernel.multiply(whole, row, min(row + _BLOCK, _SIDE), panels, 0, len(panels), out[thread])
+        for _ in range(_TIMES):
+            microkernel.multiply(whole, 0, _BLOCK, panels, 0, len(panels), out[thread])
 
-    def work() -> None:
-        with threadpool_limits(1):
-            share_out(multiply, threads, 1, threads)
-
-    return work
+    return lambda: share_out(multiply, threads, 1, threads)
 
 
 def _seconds(works: Sequence[Callable[[], object]]) -> list[float]:
@@ -141,6 +134,7 @@ def _seconds(works: Sequence[Callable[[], object]]) -> list[float]:
     times = np.empty((_ROUNDS + 1, len(works)))
     for took in times:
         for place, work in enumerate(works):
+            time.sleep(_PAUSE)
             start = time.perf_counter()
             work()
             took[place] = time.perf_counter() - start

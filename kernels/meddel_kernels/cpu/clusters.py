@@ -12,7 +12,7 @@ from meddel_kernels.cpu.cosine import CHUNK as ROW_MAX_CHUNK
 from meddel_kernels.cpu.cosine import different, row_max_clusters, row_max_panels
 from meddel_kernels.cpu.exact import plan
 from meddel_kernels.cpu.facility_location import gains_clusters, gains_panels
-from meddel_kernels.cpu.leading import WIDTH, directions, fill_leading, suffice
+from meddel_kernels.cpu.leading import LEAST, WIDTH, directions, fill_leading, suffice
 from meddel_kernels.cpu.microkernel import PANEL
 from meddel_kernels.cpu.neighbours import top_clusters, top_panels
 from meddel_kernels.cpu.panel import CHUNK, new_room
@@ -215,7 +215,7 @@ def _prepared(x: np.ndarray, rows: np.ndarray, threads: int, threshold: float | 
         return None
     share_out(lambda first, last: norms(u, first, last), m, _BLOCK, threads)
     centre = centre_of(u)
-    if threshold is not None and d > 2 * WIDTH:
+    if threshold is not None and d > 2 * WIDTH and m >= LEAST:
         basis = directions(u, centre)
         if suffice(u, centre, basis, threshold):
             s = empty_screen(m, d, WIDTH)

@@ -1,4 +1,4 @@
-"""The leading directions of a large cluster: a screen along 64 of them costs a twelfth of one along 768.
+"""The leading directions of a large cluster: a screen along 128 of them costs a sixth of one along 768.
 
 Formula. V spans about the leading principal directions of up to 2,048 of the centred unit rows (see ``principal``): any
 orthonormal V bounds the cosines (see ``screen``), a good one bounds them well.
@@ -8,7 +8,8 @@ Bound. With ``g = (d + 16) 2^-24`` and ``|v| <= 2``, each of the l values of ``a
 2^-15 is for V, which float32 leaves orthonormal to 2^-18 for up to 256 directions.
 
 Whether they do is tried on 256 rows by 256 others: where more than one pair in 100 would pass, all directions are
-taken. That decides how long it takes, not what comes out.
+taken. So they are in clusters of fewer than `LEAST` rows, whose square costs less than finding directions does (40 ms
+for 768 columns). That decides how long it takes, not what comes out.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from meddel_kernels.cpu.threads import one_blas_thread
 from meddel_kernels.cpu.unit_rows import Unit
 
 WIDTH = 128
+LEAST = 12_000
 FEW = 0.01
 _TRIED = 256
 
