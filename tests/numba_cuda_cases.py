@@ -6,8 +6,6 @@ The simulator takes a millisecond for what a GPU does in a nanosecond, so the ma
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import pytest
 from numba import cuda
@@ -19,6 +17,7 @@ from meddel_kernels.numba_cuda.clusters import on_device, rows_at
 from meddel_kernels.numba_cuda.device import THREADS, blocks_for
 from meddel_kernels.numba_cuda.row_max import row_max_plain
 from meddel_kernels.reference.pairs import unit_rows
+from tests import cosines_by_hand as by_hand
 from tests.kernel_cases import ADVERSARIES, Adversary, adversarial, embeddings, ragged
 
 attacked = pytest.mark.parametrize("adversary", ADVERSARIES)
@@ -34,12 +33,6 @@ def cosines(x: np.ndarray) -> np.ndarray:
     """All cosines by the definition, float64 [n, n]."""
     unit = unit_rows(x)
     return np.clip((unit[:, None] * unit[None]).sum(axis=2), -1.0, 1.0)
-
-
-def with_earlier(order: np.ndarray, offsets: np.ndarray) -> list[tuple[int, np.ndarray, np.ndarray]]:
-    """Each row in a cluster, the rows before it there, and all rows there."""
-    pieces = [order[start:stop] for start, stop in pairwise(offsets)]
-    return [(j, piece[:place], piece) for piece in pieces for place, j in enumerate(piece)]
 
 
 @pytest.mark.parametrize("d", [1, 3, 8, 15, 128, 129, 130, 137, 300, 1100])
@@ -122,15 +115,6 @@ def test_greatest_cosines(adversary: Adversary) -> None:
     np.testing.assert_array_equal(rows_at(order, position.copy_to_host()), results[1][1][order])
 
 
-def first_by_hand(x: np.ndarray, order: np.ndarray, offsets: np.ndarray, above: float, greedy: bool) -> np.ndarray:
-    all_cosines, partner = cosines(x), np.full(len(x), -1)
-    for j, earlier, _ in with_earlier(order, offsets):
-        for i in earlier:
-            if all_cosines[i, j] > above and partner[j] < 0 and not (greedy and partner[i] >= 0):
-                partner[j] = i
-    return partner
-
-
 @attacked
 @pytest.mark.parametrize("greedy", [False, True])
 def test_first_above_a_threshold(adversary: Adversary, greedy: bool) -> None:
@@ -140,7 +124,7 @@ def test_first_above_a_threshold(adversary: Adversary, greedy: bool) -> None:
     for above in (np.quantile(cosines(x), 0.6, method="lower"), -1.0):
         partner = np.full(len(x), -1)
         numba_cuda.first_above(x, order, offsets, above, greedy, partner, 1, None)
-        np.testing.assert_array_equal(partner, first_by_hand(x, order, offsets, above, greedy))
+        np.testing.assert_array_equal(partner, by_hand.first_above((x, order, offsets), float(above), greedy))
 
 
 def test_a_chain_is_removed_whole_or_every_second() -> None:
@@ -160,12 +144,7 @@ def test_a_chain_is_removed_whole_or_every_second() -> None:
 def test_most_alike_rows(adversary: Adversary, m: int) -> None:
     x = few(adversary, 14)
     order, offsets = ragged(len(x), 3, 4)
-    all_cosines = cosines(x)
-    expected = np.full((len(x), m), -np.inf), np.full((len(x), m), -1)
-    for j, _, everyone in with_earlier(order, offsets):
-        others = everyone[everyone != j]
-        best = others[np.argsort(-all_cosines[j, others], kind="stable")][:m]
-        expected[0][j, : len(best)], expected[1][j, : len(best)] = all_cosines[j, best], best
+    expected = by_hand.top((x, order, offsets), m)
     found = np.full((len(x), m), -np.inf), np.full((len(x), m), -1)
     numba_cuda.top(x, order, offsets, *found, 1, None)
     for ours, theirs in zip(found, expected, strict=True):
@@ -178,10 +157,7 @@ def test_facility_location_gains(adversary: Adversary, p: int) -> None:
     x = few(adversary, 14)
     order, offsets = ragged(len(x), 3, 5)
     best = np.random.default_rng(0).uniform(-1, 1, size=len(x))
-    expected = np.zeros(len(x), np.int64)
-    for j, _, everyone in with_earlier(order, offsets):
-        more = np.maximum(0.0, cosines(x)[everyone, j] - best[everyone])
-        expected[j] = np.rint(2.0**p * more).astype(np.int64).sum()
+    expected = by_hand.gains((x, order, offsets), best, p)
     found = np.zeros(len(x), np.int64)
     numba_cuda.gains(x, order, offsets, best, p, found, 1, None)
     np.testing.assert_array_equal(found, expected)

@@ -13,7 +13,7 @@ order: each meets the leads of the rows that stayed before it, which are moved t
 after another. To keep threads busy, a large cluster's panels go in waves: all panels of a wave meet at once the rows
 that stayed before the wave; only what lies within the wave goes one after another.
 
-Contract. As ``unit_rows``. Extra memory: 2 l bytes a row, and 4 d bytes of float64 a thread for 128 unit rows.
+Contract. As ``unit_rows``. Extra memory: 2 l bytes a row; a thread has 64 unit rows in float64.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ reach it are computed in float32 too, and what float32 can't tell apart is decid
 Of equal rows only the first can be a partner, as ties go to it: the others are columns only, and a thousand black
 frames cost no more than one.
 
-Contract. As ``unit_rows``. Extra memory: 2 l bytes a row; a thread has 64 int32 products for up to 1,008 rows, and
+Contract. As ``unit_rows``. Extra memory: 2 l bytes a row; a thread has 64 int32 products for up to 1,020 rows, and
 64 unit rows in float64.
 """
 
