@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from meddel_kernels import KMeans
+
 Adversary = Callable[[np.random.Generator], np.ndarray]
 
 
@@ -18,6 +20,18 @@ def embeddings(n: int, d: int, seed: int, groups: int = 20, twins: float = 0.3) 
     copies = rng.random(n) < twins
     x[copies] = x[rng.integers(n, size=copies.sum())] + 1e-3 * rng.normal(size=(copies.sum(), d))
     return x.astype(np.float32)
+
+
+def blobs(n: int, d: int, k: int, seed: int = 0, spread: float = 0.5) -> np.ndarray:
+    """Rows around k centres, float64 [n, d]."""
+    rng = np.random.default_rng(seed)
+    return rng.normal(size=(k, d))[rng.integers(k, size=n)] + spread * rng.normal(size=(n, d))
+
+
+def assert_same(a: KMeans, b: KMeans) -> None:
+    """Check that two results of K-means are one."""
+    for ours, theirs in zip(a, b, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def equal_rows(rng: np.random.Generator) -> np.ndarray:

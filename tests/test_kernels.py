@@ -18,6 +18,7 @@ import meddel_kernels
 from meddel_kernels import clustering
 from meddel_kernels.reference import clustering as reference
 from meddel_kernels.reference import pairs
+from tests.kernel_cases import blobs
 
 # Small whole numbers make ties and equal rows frequent, and every sum exact.
 GRIDS = hnp.arrays(np.float32, st.tuples(st.integers(1, 24), st.integers(1, 5)), elements=st.integers(-2, 2).map(float))
@@ -28,11 +29,6 @@ def kernels(request: pytest.FixtureRequest) -> SimpleNamespace:
     names = ("assign", "kmeans", "kmeans_plus_plus", "row_max_cosine")
     bound = {name: partial(getattr(meddel_kernels, name), backend=request.param) for name in names}
     return SimpleNamespace(unit_rows=meddel_kernels.unit_rows, **bound)
-
-
-def blobs(n: int, d: int, k: int, seed: int = 0, spread: float = 0.5) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(k, d))[rng.integers(k, size=n)] + spread * rng.normal(size=(n, d))
 
 
 def nearest_by_hand(x: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

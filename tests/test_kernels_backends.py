@@ -88,6 +88,16 @@ def test_centroids_far_from_the_rows() -> None:
             np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("k", [50, 150])
+def test_rows_far_beyond_the_centroids(k: int) -> None:
+    """Distances that differ less than float64 sees: the tie goes to the lowest index, as in the reference."""
+    rng = np.random.default_rng(2)
+    x = np.concatenate([rng.normal(size=(40, 12)) * 1e9, rng.normal(size=(40, 12)) * 1e-9])
+    centroids = rng.normal(size=(k, 12)) * 1e-8
+    for ours, theirs in zip(*(assign(x, centroids, backend=name) for name in ("cpu", "reference")), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     x = embeddings(1500, 80, seed=9)
     start = x[:40].astype(np.float64)

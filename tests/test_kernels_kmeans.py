@@ -8,20 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from meddel_kernels import KMeans, assign, clustering, kmeans, kmeans_parallel, kmeans_plus_plus, update
+from meddel_kernels import assign, clustering, kmeans, kmeans_parallel, kmeans_plus_plus, update
 from meddel_kernels.backends import back_end
+from tests.kernel_cases import assert_same, blobs
 
 backends = pytest.mark.parametrize("backend", ["reference", "cpu"])
-
-
-def blobs(n: int, d: int, k: int, seed: int = 0, spread: float = 0.5) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(k, d))[rng.integers(k, size=n)] + spread * rng.normal(size=(n, d))
-
-
-def assert_same(a: KMeans, b: KMeans) -> None:
-    for ours, theirs in zip(a, b, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 @backends

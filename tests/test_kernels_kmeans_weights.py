@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.cluster import KMeans as SklearnKMeans
 
-from meddel_kernels import KMeans, assign, fixed_point, kmeans, kmeans_parallel, kmeans_plus_plus, update
+from meddel_kernels import assign, fixed_point, kmeans, kmeans_parallel, kmeans_plus_plus, update
 from meddel_kernels.backends import back_end
+from tests.kernel_cases import assert_same, blobs
 
 # Small whole numbers make ties and equal rows frequent, and every sum exact.
 GRIDS = hnp.arrays(np.float32, st.tuples(st.integers(1, 24), st.integers(1, 4)), elements=st.integers(-2, 2).map(float))
@@ -20,18 +21,8 @@ GRIDS = hnp.arrays(np.float32, st.tuples(st.integers(1, 24), st.integers(1, 4)),
 backends = pytest.mark.parametrize("backend", ["reference", "cpu"])
 
 
-def blobs(n: int, d: int, k: int, seed: int = 0, spread: float = 0.5) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    return rng.normal(size=(k, d))[rng.integers(k, size=n)] + spread * rng.normal(size=(n, d))
-
-
 def whole_blobs(n: int, seed: int = 0) -> np.ndarray:
     return np.rint(20 * blobs(n, 6, 5, seed, spread=0.3))
-
-
-def assert_same(a: KMeans, b: KMeans) -> None:
-    for ours, theirs in zip(a, b, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 def drawn_weights(data: st.DataObject, n: int) -> np.ndarray:
