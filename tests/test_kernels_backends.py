@@ -8,11 +8,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meddel_kernels import RowMax, assign, kmeans, kmeans_plus_plus, row_max_cosine
+from meddel_kernels.backends import back_end
 from meddel_kernels.cpu import exact, microkernel
+from meddel_kernels.cpu.rows import CpuRows
 from meddel_kernels.reference import pairs
 from tests.kernel_cases import ADVERSARIES, Adversary, adversarial, embeddings
 
 THREADS = (1, 2, 5)
+
+
+@pytest.fixture(params=["as it chooses", "by bounds"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K-means on the processor as it is, and with bounds also where products alone would do."""
+    if request.param == "by bounds":
+        by_bounds(monkeypatch)
+
+
+def by_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CpuRows.assign.__globals__, "MOST", 0)
+    monkeypatch.setitem(CpuRows.assign.__globals__, "CHANGING", 2.0)
 
 
 def assert_one_kmeans(x: np.ndarray, k: int, **options: object) -> None:
@@ -32,6 +46,7 @@ def assert_one_row_max(x: np.ndarray, order: np.ndarray, offsets: np.ndarray) ->
     return expected
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_adversaries(adversary: Adversary, dtype: type) -> None:
@@ -43,6 +58,7 @@ def test_adversaries(adversary: Adversary, dtype: type) -> None:
     assert_one_row_max(x, np.random.default_rng(1).permutation(n), np.array([0, 1, n // 3, n // 3, n]))
 
 
+@pytest.mark.usefixtures("way")
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize(("n", "d"), [(1, 1), (2, 3), (700, 63), (700, 64), (700, 65), (500, 130), (260, 768)])
 def test_embeddings_of_any_width(n: int, d: int, dtype: type) -> None:
@@ -66,6 +82,33 @@ def test_whatever_the_rows(seed: int, n: int, d: int, step: float) -> None:
     there, here = (row_max_cosine(x, order, cuts, backend=name) for name in ("reference", "cpu"))
     np.testing.assert_array_equal(here.partner, there.partner)
     np.testing.assert_array_equal(here.cosine, there.cosine)
+
+
+@pytest.mark.parametrize("d", [3, 130])
+@pytest.mark.parametrize("moves", ["all a little", "all a lot", "few jump", "some come near", "one way and back"])
+def test_bounds_are_carried_from_one_assignment_to_the_next(
+    d: int, moves: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Centroids wander, and after every step the labels are those of the definition."""
+    by_bounds(monkeypatch)
+    x, rng = embeddings(1200, d, seed=d, groups=40), np.random.default_rng(0)
+    ours, theirs, labels = back_end("cpu").rows(x, 2), back_end("reference").rows(x, 1), None
+    centroids = first = x[rng.permutation(1200)[:150]].astype(np.float64)
+    screened = []
+    for step in range(10):
+        labels = ours.assign(centroids, labels)
+        np.testing.assert_array_equal(labels, theirs.assign(centroids))
+        screened.append(int(ours.counts[2]))
+        far, some = rng.normal(size=centroids.shape), rng.random((150, 1))
+        centroids = {
+            "all a little": centroids + 0.003 * far,
+            "all a lot": centroids + 0.3 * far,
+            "few jump": centroids + np.where(some < 0.03, 3.0, 0.002) * far,
+            "some come near": np.where(some < 0.1, x[rng.integers(1200, size=150)] + 1e-4 * far, centroids),
+            "one way and back": first + (0.02 if step % 2 else 0.0) * np.ones(d),
+        }[moves]
+    if moves in ("all a little", "one way and back") and d == 130:
+        assert screened[-1] < 5 * 1200, "the bounds settled nothing"
 
 
 def test_ten_million_decisions() -> None:
