@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from meddel_kernels import RowMax, assign, kmeans, kmeans_plus_plus, row_max_cosine
 from meddel_kernels.backends import back_end
-from meddel_kernels.cpu import exact, microkernel
+from meddel_kernels.cpu import bounds, exact, microkernel
 from meddel_kernels.cpu.rows import CpuRows
 from meddel_kernels.reference import pairs
 from tests.kernel_cases import ADVERSARIES, Adversary, adversarial, embeddings
@@ -109,6 +109,21 @@ def test_bounds_are_carried_from_one_assignment_to_the_next(
         }[moves]
     if moves in ("all a little", "one way and back") and d == 130:
         assert screened[-1] < 5 * 1200, "the bounds settled nothing"
+
+
+def test_whoever_is_not_listed_is_no_nearer_than_the_rest() -> None:
+    """More centroids than a list holds, noted in any order, some of them twice."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        kept, lows = bounds.no_bounds(1), rng.random(40).astype(np.float32)
+        kept.count[0], kept.rest[0] = 0, 0.9
+        noted = rng.integers(0, 40, size=60)
+        for centroid in noted:
+            bounds.note(kept, 0, int(centroid), lows[centroid])
+        listed = kept.listed[0, : kept.count[0]]
+        assert len(set(listed.tolist())) == kept.count[0] == bounds.LISTED
+        np.testing.assert_array_equal(kept.low[0], lows[listed])
+        assert (lows[np.setdiff1d(noted, listed)] >= kept.rest[0]).all()
 
 
 def test_ten_million_decisions() -> None:
