@@ -92,7 +92,7 @@ def test_bounds_are_carried_from_one_assignment_to_the_next(
     """Centroids wander, and after every step the labels are those of the definition."""
     by_bounds(monkeypatch)
     x, rng = embeddings(1200, d, seed=d, groups=40), np.random.default_rng(0)
-    ours, theirs, labels = back_end("cpu").rows(x, 2), back_end("reference").rows(x, 1), None
+    ours, theirs, labels = back_end("cpu").rows(x, 1), back_end("reference").rows(x, 1), None
     centroids = first = x[rng.permutation(1200)[:150]].astype(np.float64)
     screened = []
     for step in range(10):
