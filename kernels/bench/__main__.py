@@ -6,7 +6,6 @@ Everything of a case runs in one process, job after job and round after round. A
 from __future__ import annotations
 
 import argparse
-import csv
 from pathlib import Path
 
 import faiss
@@ -15,6 +14,7 @@ import torch
 from cases import Case, cases_of, made_up_cases
 from embeddings import made_up
 from measure import interleaved, machine
+from results_table import earlier, written
 from threadpoolctl import threadpool_limits
 
 from meddel_kernels import roofline
@@ -37,25 +37,17 @@ def main() -> None:
         cases = {name: case for path in options.embeddings for name, case in cases_of(path, options.threads).items()}
     else:
         cases = made_up_cases(options.threads)
-    rows = []
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    for name, build in cases.items():
-        if options.only in name:
-            rows += measured(name, build(), options.rounds, options.threads)
-            written(rows, options.out)
-    if not rows:
+    wanted = [name for name in cases if options.only in name]
+    if not wanted:
         parser.error(f"no case has {options.only!r} in its name: {'; '.join(cases)}")
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    results = earlier(options.out, options.threads)
+    for name in wanted:
+        results[name] = measured(name, cases[name](), options.rounds, options.threads)
+        written([row for case in cases for row in results.get(case, ())], options.out)
     data = made_up(8192, 384, seed=1)
     ceilings, _ = roofline.measure(data, data[:512], options.threads)
-    plot.draw(rows, ceilings, options.out.with_suffix(".svg"))
-
-
-def written(rows: list[dict[str, object]], path: Path) -> None:
-    """Write the table; after every case, so that who interrupts the next one keeps it."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    plot.draw([row for case in cases for row in results.get(case, ())], ceilings, options.out.with_suffix(".svg"))
 
 
 def measured(name: str, case: Case, rounds: int, threads: int) -> list[dict[str, object]]:

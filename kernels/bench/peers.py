@@ -7,7 +7,7 @@ import itertools
 import faiss
 import numpy as np
 import torch
-from sklearn.cluster import KMeans
+from sklearn.cluster import KMeans, kmeans_plusplus
 
 
 def faiss_kmeans(x: np.ndarray, start: np.ndarray, iterations: int) -> np.ndarray:
@@ -66,3 +66,15 @@ def nemo_curator(x: np.ndarray, order: np.ndarray, offsets: np.ndarray) -> np.nd
             best[tile : tile + 1024] = torch.triu(products, diagonal=1 - tile).max(dim=0)[0]
         greatest[torch.from_numpy(order[start:stop])] = best
     return greatest.numpy()
+
+
+def sklearn_seeding(x: np.ndarray, k: int) -> np.ndarray:
+    """scikit-learn's k-means++, one trial a step as ours, so that as much is computed."""
+    return kmeans_plusplus(x, k, n_local_trials=1, random_state=0)[1]
+
+
+def faiss_flat(x: np.ndarray, m: int) -> np.ndarray:
+    """FAISS's exhaustive search in float32; the row itself is among what it finds."""
+    index = faiss.IndexFlatIP(x.shape[1])
+    index.add(x)
+    return index.search(x, m + 1)[1]

@@ -14,8 +14,11 @@ _MARKERS = "osD^vPX*<>"
 
 
 def draw(rows: list[dict[str, object]], ceilings: Ceilings, path: Path) -> None:
-    """Draw useful operations a second against those for each byte that must be read; ladders are left out."""
-    points = [row for row in rows if not str(row["case"]).startswith("ladder")] or rows
+    """Draw useful operations a second against those a byte that must be read; ladders and first calls are left out."""
+    counted = [row for row in rows if float(row["useful_gops"]) > 0]
+    points = [row for row in counted if not str(row["case"]).startswith("ladder")] or counted
+    if not points:
+        return
     names = list(dict.fromkeys(str(row["name"]) for row in points))
     across = [float(row["useful_operations_a_byte"]) for row in points]
     intensity = np.geomspace(min(1.0, min(across) / 2), 4 * max(across), 300)

@@ -22,9 +22,11 @@ def renewed(text: str) -> str:
     """Return the text with the tables of the results between its marks."""
     made_up, real = (list(csv.DictReader((RESULTS / f"{name}.csv").open(encoding="utf-8"))) for name in ("cpu", "real"))
     ladders = [row for row in made_up if row["case"].startswith("ladder")]
+    first = [row for row in made_up if row["case"].startswith("first call")]
     parts = {
-        "made up": compared([row for row in made_up if row not in ladders]),
+        "made up": compared([row for row in made_up if row not in ladders and row not in first]),
         "real": compared(real),
+        "first calls": first_calls(first),
         "ladders": "\n\n".join(ladder(rows) for rows in by_case(ladders).values()),
     }
     for name, part in parts.items():
@@ -58,11 +60,22 @@ def compared(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def first_calls(rows: list[Row]) -> str:
+    """Return a table of the seconds of processes that make one call each."""
+    lines = ["| first call | ours | nothing compiled yet | the others |", "| --- | ---: | ---: | --- |"]
+    for case, own in by_case(rows).items():
+        ours, cold, *others = own
+        peers = "; ".join(f"{row['name']} {float(row['seconds']):.1f} s" for row in others)
+        call = case.removeprefix("first call: ")
+        lines.append(f"| `{call}` | {float(ours['seconds']):.1f} s | {float(cold['seconds']):.1f} s | {peers} |")
+    return "\n".join(lines)
+
+
 def ladder(rows: list[Row]) -> str:
     """Return a table of one case's versions."""
     title = rows[0]["case"].removeprefix("ladder: ")
     lines = [f"{title[0].upper()}{title[1:]}:", "", "| version | seconds | useful Gop/s |", "| --- | ---: | ---: |"]
-    lines += [f"| {row['name']} | {float(row['seconds']):.3f} | {float(row['useful_gops']):.0f} |" for row in rows]
+    lines += [f"| {row['name']} | {float(row['seconds']):.4f} | {float(row['useful_gops']):.0f} |" for row in rows]
     return "\n".join(lines)
 
 
