@@ -34,6 +34,7 @@ IMPORT_NAMES = {
     "pillow": "PIL",
     "scikit-learn": "sklearn",
     "segmentation-models-pytorch": "segmentation_models_pytorch",
+    "unrar2-cffi": "unrar",
     "great-tables": "great_tables",
     "pytest-timeout": "pytest_timeout",
     "pytest-xdist": "xdist",
@@ -197,7 +198,7 @@ def test_lock_is_exact_hashed_and_names_no_host() -> None:
 
 def test_conda_environment_names_the_locked_minor_versions() -> None:
     text = (ROOT / "environment.yml").read_text(encoding="utf-8")
-    conda = dict(re.findall(r"^  - ([\w.-]+)=([\d.]+)$", text, re.MULTILINE))
+    conda = dict(re.findall(r"^ +- ([\w.-]+)==?([\d.]+?)(?:\.\*)?$", text, re.MULTILINE))
     assert conda.pop("python") in {"3.11", "3.12", "3.13"}
     expected = {CONDA_NAMES.get(name, name): locked()[name][0].split(".")[:2] for name in requirements()}
     assert {name: version.split(".") for name, version in conda.items()} == expected

@@ -258,8 +258,14 @@ def rows_of(*sources: tuple[str, bool]) -> list[dict]:
         ),
         ([("kvasir_seg", False)], ["kvasir_seg"], []),
         ([("kvasir_seg", True), ("kvasir_sessile", True)], [], ["kvasir_seg"]),
+        (
+            [("hyper-kvasir", True), ("etis", True), ("galar", False), ("sun-seg", True), ("monuseg", True)],
+            ["galar", "hyper-kvasir"],
+            ["etis", "sun-seg"],
+        ),
+        ([("kvasir-seg", True), ("kvasir-sessile", True)], [], ["kvasir-seg"]),
     ],
-    ids=["unknown", "known", "one modality of several", "masks are missing", "counted twice"],
+    ids=["unknown", "known", "one modality of several", "masks are missing", "counted twice", "DataDEL", "twice there"],
 )
 def test_roles(sources, pretraining, downstream):
     assert index.roles(index.from_rows(rows_of(*sources))) == (pretraining, downstream)

@@ -132,9 +132,9 @@ def data_hash(table: pa.Table) -> str:
 def roles(table: pa.Table) -> tuple[list[str], list[str]]:
     """Tell which sources pre-train and which sets are segmented downstream.
 
-    Sets that ``data_manifests/local_sets.json`` knows follow it; where it knows sets of several modalities and
-    endoscopy is among them, those of other modalities are left out. Of the others, those with masks are downstream. A
-    set without masks is never downstream.
+    Sets whose names are known (`manifests.known_sets`) follow that; where there are several modalities and endoscopy is
+    among them, the others are left out. Of the other sets, those with masks are downstream. A set without masks is
+    never downstream.
 
     Parameters
     ----------
@@ -147,17 +147,16 @@ def roles(table: pa.Table) -> tuple[list[str], list[str]]:
         Names of sources, sorted; either may be empty.
     """
     masked = table.filter(table["mask"].is_valid())["source"].unique().to_pylist()
-    known = manifests.read_json("local_sets.json")["sets"]
+    known = manifests.known_sets()
     sources = sorted(table["source"].unique().to_pylist())
     modalities = {known[name]["modality"] for name in sources if name in known}
     pretraining, downstream = [], []
     for name in sources:
-        default = {"role": "downstream" if name in masked else "pretraining", "modality": None}
-        facts = known.get(name, default)
-        foreign = name in known and "endoscopy" in modalities and facts["modality"] != "endoscopy"
+        facts = known.get(name, {"role": None, "modality": "endoscopy"})
+        foreign = "endoscopy" in modalities and facts["modality"] != "endoscopy"
         if foreign or facts["role"] == "other":
             continue
-        (downstream if facts["role"] == "downstream" and name in masked else pretraining).append(name)
+        (downstream if facts["role"] != "pretraining" and name in masked else pretraining).append(name)
     return pretraining, downstream
 
 

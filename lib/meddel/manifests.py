@@ -52,3 +52,20 @@ def path(name: str) -> Path:
 def read_json(name: str) -> Any:
     """Return the content of the JSON file `name` of ``data_manifests``."""
     return json.loads(path(name).read_text(encoding="utf-8"))
+
+
+@functools.cache
+def known_sets() -> dict[str, dict[str, str | None]]:
+    """Return what sets of known names show (``modality``) and what they are for (``role``), local sets and DataDEL's.
+
+    A role is ``pretraining``, ``downstream``, ``other`` (takes no part), or None where it depends on whether there are
+    masks. All endoscopy, capsules too, is one modality.
+    """
+    roles = {"pre-training": "pretraining", "downstream": "downstream", "beyond": None}
+    known: dict[str, dict[str, str | None]] = {}
+    for part in read_json("datadel.json")["hasPart"]:
+        facts = read_json(f"datadel/{part['name']}.json")
+        modality = "endoscopy" if "endoscopy" in facts["del:modality"] else facts["del:modality"]
+        known[part["name"]] = {"role": roles[facts["del:division"]], "modality": modality}
+    known["kvasir-sessile"]["role"] = "other"  # lies inside Kvasir-SEG: as a set of its own it would be counted twice
+    return known | read_json("local_sets.json")["sets"]
