@@ -28,3 +28,12 @@ def test_a_bar_that_is_advanced_by_hand_counts_to_its_total(monkeypatch: pytest.
         bar.update(4)
         bar.update(6)
         assert bar.n == bar.total == 10
+
+
+def test_a_bar_of_bytes_is_scaled_and_starts_where_work_was_left(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MEDDEL_PROGRESS", str(tmp_path / "bars"))
+    with progress(what="fetch", total=4_000_000, unit="B", done=3_000_000) as bar:
+        assert bar.n == 3_000_000
+    assert "75%" in (shown := (tmp_path / "bars").read_text()) and "3.00M/4.00M" in shown

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from meddel import __version__
+from meddel.datadel import commands
 from meddel.errors import MedDELError
 
 
@@ -41,6 +42,9 @@ app = typer.Typer(
     "[bold]meddel select store --ratio 0.05 --out kept.csv[/].",
     rich_markup_mode="rich",
 )
+
+app.command()(commands.fetch)
+app.add_typer(commands.data, name="data")
 
 
 class ProfileChoice(StrEnum):

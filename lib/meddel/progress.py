@@ -18,7 +18,9 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T] | None = None, *, what: str, total: int | None = None, unit: str = "it") -> tqdm:
+def progress(
+    items: Iterable[T] | None = None, *, what: str, total: int | None = None, unit: str = "it", done: int = 0
+) -> tqdm:
     """Return a plain tqdm over `items` with rate and time left.
 
     Parameters
@@ -30,7 +32,9 @@ def progress(items: Iterable[T] | None = None, *, what: str, total: int | None =
     total : int or None
         Number of `unit` in all, where ``len(items)`` does not tell.
     unit : str
-        What is counted, such as ``"image"``.
+        What is counted, such as ``"image"``; ``"B"`` is shown in kB, MB and so on.
+    done : int
+        How many were done before; they don't count for the rate.
 
     Notes
     -----
@@ -47,6 +51,8 @@ def progress(items: Iterable[T] | None = None, *, what: str, total: int | None =
         desc=what,
         total=total,
         unit=unit,
+        unit_scale=unit == "B",
+        initial=done,
         mininterval=0.2 if interactive else 10.0,
         disable=wanted == "0",
         leave=interactive,

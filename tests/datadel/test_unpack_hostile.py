@@ -20,10 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddel.datadel.archive_limits import Limits
-from meddel.datadel.archive_names import clean
-from meddel.datadel.archive_sink import STAMP
-from meddel.datadel.unpack import unpack
+from meddel.datadel.unpacking.limits import Limits
+from meddel.datadel.unpacking.names import clean
+from meddel.datadel.unpacking.sink import STAMP
+from meddel.datadel.unpacking.unpack import unpack
 from meddel.errors import MedDELError
 
 LEADING_OUT = ["../x", "a/../../x", "/x", "//x", "\\x", "..\\..\\x", "a\\..\\..\\x", "C:\\x", "c:x", "C:/x", "a/.."]
@@ -132,7 +132,9 @@ def test_no_name_leads_out(names: list[str]) -> None:
         folder.mkdir(parents=True)
         for number, name in enumerate(names):
             for pack in (zip_of, tar_of):
-                (folder / "archive").write_bytes(pack((name or "x", b"x"), (f"deeper/{name}", b"y")))
+                (folder / "archive").write_bytes(
+                    pack((name if name.split("\0")[0] else "x", b"x"), (f"deeper/{name}", b"y"))
+                )
                 with contextlib.suppress(MedDELError):
                     written = unpack(folder / "archive", folder / f"out{number}{pack.__name__}")
                     assert all(path.resolve().is_relative_to(folder) for path in written)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from meddel.datadel import cache
-from meddel.datadel.fetch import amount
+from meddel.datadel.fetching.fetch import amount
 from meddel.datadel.manifest import Manifest
 
 GIGABYTE = 1e9

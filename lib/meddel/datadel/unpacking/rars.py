@@ -7,7 +7,7 @@ from typing import Any
 
 from unrar.cffi import unrarlib
 
-from meddel.datadel.archive_sink import Member, Place, Sink, Source, damaged, encrypted, in_threads, kind_of_mode
+from meddel.datadel.unpacking.sink import Member, Place, Sink, Source, damaged, encrypted, in_threads, kind_of_mode
 from meddel.errors import MedDELError
 
 _END_OF_ARCHIVE, _PASSWORD_WANTED = 10, (22, 24)

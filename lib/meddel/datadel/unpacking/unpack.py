@@ -17,12 +17,12 @@ from pydantic import BaseModel
 
 from meddel import artefacts
 from meddel.artefacts import unwritable
-from meddel.datadel.archive_kinds import archive_kind
-from meddel.datadel.archive_limits import Limits, Meter
-from meddel.datadel.archive_rar import unpack_rar
-from meddel.datadel.archive_sink import STAMP, Sink, Source
-from meddel.datadel.archive_tar import unpack_tar
-from meddel.datadel.archive_zip import unpack_zip
+from meddel.datadel.unpacking.kinds import archive_kind
+from meddel.datadel.unpacking.limits import Limits, Meter
+from meddel.datadel.unpacking.rars import unpack_rar
+from meddel.datadel.unpacking.sink import STAMP, Sink, Source
+from meddel.datadel.unpacking.tars import unpack_tar
+from meddel.datadel.unpacking.zips import unpack_zip
 from meddel.errors import MedDELError
 from meddel.progress import progress
 

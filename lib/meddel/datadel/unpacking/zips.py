@@ -7,7 +7,7 @@ import struct
 import zipfile
 import zlib
 
-from meddel.datadel.archive_sink import CHUNK, Member, Place, Sink, Source, damaged, in_threads, kind_of_mode, reading
+from meddel.datadel.unpacking.sink import CHUNK, Member, Place, Sink, Source, damaged, in_threads, kind_of_mode, reading
 from meddel.errors import MedDELError
 from meddel.images import usable_cores
 

@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable
 from typing import IO, Any
 
-from meddel.datadel.archive_sink import CHUNK, Member, Sink, Source, damaged, reading
+from meddel.datadel.unpacking.sink import CHUNK, Member, Sink, Source, damaged, reading
 from meddel.errors import MedDELError
 
 _BROKEN = (tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError, ValueError)

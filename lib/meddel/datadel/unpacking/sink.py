@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Any, Literal, NamedTuple
 
 from meddel.artefacts import unwritable
-from meddel.datadel import archive_names
-from meddel.datadel.archive_kinds import archive_kind
-from meddel.datadel.archive_limits import Meter
+from meddel.datadel.unpacking import names
+from meddel.datadel.unpacking.kinds import archive_kind
+from meddel.datadel.unpacking.limits import Meter
 from meddel.errors import MedDELError
 
 CHUNK = 1 << 20
@@ -163,7 +163,7 @@ class Sink:
             The member is hostile or encrypted, its name is taken, or archives are nested too deep.
         """
         where = f"{source.label}: {member.name!r}"
-        name = archive_names.clean(member.name, where)
+        name = names.clean(member.name, where)
         if name is None:
             return None
         if member.kind == "other":
@@ -172,7 +172,7 @@ class Sink:
         name = f"{source.folder}/{name}" if source.folder else name
         if member.kind == "folder" or name.split("/")[0] == STAMP:
             return None
-        inner = archive_names.folder_of_inner(name)
+        inner = names.folder_of_inner(name)
         if inner is None and not self._wants(name):
             return None
         if member.encrypted:

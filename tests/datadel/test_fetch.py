@@ -1,0 +1,192 @@
+"""Fetching sets as a whole: plans, failures, several processes, interrupts, full disks."""
+
+from __future__ import annotations
+
+import json
+import logging
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from meddel.datadel import cache
+from meddel.datadel.fetching import fetch
+from meddel.datadel.manifest import Manifest
+from meddel.errors import MedDELError
+
+IN_ANOTHER_PROCESS = """
+import json, sys
+from meddel.datadel.fetching import fetch
+from meddel.datadel.manifest import of_jsonld
+
+fetch.fetch([of_jsonld(json.loads(sys.argv[1]))], accept=True)
+"""
+
+
+def begun(manifest: Manifest) -> subprocess.Popen[str]:
+    """Another process that fetches the set, once the first bytes have come."""
+    command = [sys.executable, "-c", IN_ANOTHER_PROCESS, json.dumps(manifest.jsonld)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    part = cache.part_path(manifest.name, manifest.archives[0])
+    while not (part.exists() and part.stat().st_size) and process.poll() is None:
+        time.sleep(0.002)
+    return process
+
+
+@contextmanager
+def files_up_to(size: int) -> Iterator[None]:
+    """Let no file grow beyond `size` bytes: writing then fails as on a full disk, for root too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_fetched_set_is_not_fetched_again(server: Any, manifest: Manifest, take: Callable) -> None:
+    paths = [cache.archives("set") / "a.rar", cache.archives("set") / "b.rar"]
+    assert take(manifest) == take(manifest) == {"set": paths}
+    assert len(server.asked) == 2
+    assert {held.status for held in cache.state(manifest).archives} == {"fetched"}
+
+
+def test_only_the_archives_that_a_pattern_names_are_fetched(
+    manifest: Manifest, take: Callable, there: Callable
+) -> None:
+    assert take(manifest, only="b.*") == {"set": [cache.archives("set") / "b.rar"]}
+    assert there("set") == ["b.rar"]
+    with pytest.raises(MedDELError, match=r"no archive is called 'c\*'; there are a.rar, b.rar"):
+        take(manifest, only="c*")
+
+
+def test_a_plan_counts_what_is_left(data_root: Path, made_up_manifest: Callable, content: bytes) -> None:
+    sizes = {"a.rar": "3000000 B", "b.rar": "1.5 GB", "c.rar": None, "d.rar": "400000 B", "e.rar": "2000000 B"}
+    archives = [
+        {"name": name, "contentUrl": "http://127.0.0.1:1/", **({"contentSize": size} if size else {})}
+        for name, size in sizes.items()
+    ]
+    manifest = made_up_manifest("set", archives)
+    cache.archives("set").mkdir(parents=True)
+    (cache.archives("set") / "d.rar").write_bytes(content)
+    (cache.archives("set") / "e.rar.part").write_bytes(content)
+    left = {planned.archive.name: planned.left for planned in fetch.plan([manifest])}
+    assert left == {"a.rar": 3_000_000, "b.rar": 1_500_000_000, "c.rar": None, "d.rar": 0, "e.rar": 1_600_000}
+    text = fetch.dry_run([manifest])
+    assert [line.split(maxsplit=2)[2] for line in text.splitlines()[:-1]] == [
+        *("3.0 MB", "~1.5 GB", "unknown size", "there", "1.6 MB")
+    ]
+    assert text.splitlines()[-1] == "to fetch: 4 archives, ~1.5 GB and 1 of unknown size; 1 there already"
+    assert fetch.dry_run([manifest], "a.*").splitlines()[-1] == "to fetch: 1 archive, 3.0 MB"
+
+
+def test_a_set_that_fails_does_not_keep_the_next_from_coming(
+    server: Any, manifest: Manifest, made_up_manifest: Callable, take: Callable, there: Callable
+) -> None:
+    gone = made_up_manifest("gone", [{"name": "x.rar", "contentUrl": server.address + "/nowhere"}])
+    nothing = made_up_manifest("nothing", [], "none")
+    with pytest.raises(MedDELError) as error:
+        take(nothing, gone, manifest)
+    assert str(error.value).startswith("2 of 3 sets were not fetched: nothing: nothing has nothing to fetch")
+    assert "gone: can't fetch x.rar" in str(error.value) and "\n" not in str(error.value)
+    assert there("set") == ["a.rar", "b.rar"]
+
+
+def test_a_part_that_is_left_beside_the_whole_file_goes(manifest: Manifest, take: Callable, content: bytes) -> None:
+    whole = take(manifest)["set"][0]
+    part = cache.part_path("set", manifest.archives[0])
+    part.hardlink_to(whole)
+    take(manifest)
+    assert not part.exists() and whole.read_bytes() == content
+
+
+def test_a_rounded_size_that_is_far_off_is_a_warning(
+    server: Any,
+    data_root: Path,
+    made_up_manifest: Callable,
+    caplog: pytest.LogCaptureFixture,
+    take: Callable,
+    content: bytes,
+) -> None:
+    url = server.put("/a.rar", content)
+    for name, size in (("near", "0.5 MB"), ("far", "4 MB")):
+        with caplog.at_level(logging.WARNING, "meddel"):
+            take(made_up_manifest(name, [{"name": f"{name}.rar", "contentUrl": url, "contentSize": size}]))
+    assert [record.getMessage().split()[0] for record in caplog.records] == ["far.rar"]
+
+
+def test_an_archive_that_fails_does_not_keep_the_next_from_coming(
+    server: Any, manifest: Manifest, take: Callable, there: Callable
+) -> None:
+    server.pages["/a.rar"].status = 404
+    with pytest.raises(MedDELError, match=r"can't fetch a.rar: .* 404 Not Found"):
+        take(manifest)
+    assert there("set") == ["b.rar"]
+
+
+def test_a_second_process_waits_and_fetches_nothing_twice(
+    server: Any, manifest: Manifest, caplog: pytest.LogCaptureFixture, take: Callable, there: Callable
+) -> None:
+    server.pages["/a.rar"].gate = gate = threading.Event()
+    process = begun(manifest)
+    threading.Thread(target=lambda: (_until(lambda: caplog.records), gate.set())).start()
+    with caplog.at_level(logging.WARNING, "meddel"):
+        take(manifest)
+    assert [record.getMessage() for record in caplog.records] == [
+        "another process is at work on set; waiting until it is done"
+    ]
+    process.communicate()
+    assert process.returncode == 0
+    assert sorted(asked.path for asked in server.asked) == ["/a.rar", "/b.rar"]
+    assert there("set") == ["a.rar", "b.rar"]
+
+
+def _until(happened: Callable[[], Any]) -> None:
+    while not happened():
+        time.sleep(0.002)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_fetch_goes_on(
+    server: Any, manifest: Manifest, how: signal.Signals, take: Callable, there: Callable, content: bytes
+) -> None:
+    server.pages["/a.rar"].gate = gate = threading.Event()
+    process = begun(manifest)
+    process.send_signal(how)
+    process.communicate()
+    assert process.returncode != 0
+    assert there("set") == ["a.rar.part", "a.rar.part.json"] or how == signal.SIGKILL
+    assert not {"a.rar", "b.rar"} & set(there("set"))
+    gate.set()
+    assert [path.read_bytes() for path in take(manifest)["set"]] == [content, content]
+    assert server.asked[1].headers["Range"] and server.asked[1].sent < len(content)
+    assert there("set") == ["a.rar", "b.rar"]
+
+
+def test_a_full_disk_is_one_line_and_the_rest_comes_later(
+    server: Any, manifest: Manifest, take: Callable, there: Callable, content: bytes
+) -> None:
+    with files_up_to(150_000), pytest.raises(MedDELError, match="free some space or set MEDDEL_DATA") as error:
+        take(manifest, only="a.rar")
+    part = cache.part_path("set", manifest.archives[0])
+    assert str(error.value).startswith(f"can't write: File too large ({part}); ") and "\n" not in str(error.value)
+    assert there("set") == ["a.rar.part", "a.rar.part.json"]
+    assert take(manifest, only="a.rar")["set"][0].read_bytes() == content
+    assert server.asked[1].sent == len(content) - 150_000
+
+
+def test_a_set_larger_than_the_disk_is_not_begun(
+    server: Any, data_root: Path, made_up_manifest: Callable, take: Callable, content: bytes
+) -> None:
+    archives = [{"name": "a.rar", "contentUrl": server.put("/a.rar", content), "contentSize": "9000 TB"}]
+    with pytest.raises(MedDELError, match=r"9000000\.00 GB are needed"):
+        take(made_up_manifest("set", archives))
+    assert server.asked == []
