@@ -8,6 +8,7 @@ from pathlib import Path
 
 import comparisons
 import first_call
+import hashes
 import ladders
 import numpy as np
 from case import Case
@@ -31,6 +32,8 @@ def made_up_cases(threads: int) -> dict[str, Callable[[], Case]]:
         "dedup, 100,000 rows in 1000 clusters, d 768": lambda: comparisons.dedup(data(100_000, 768), 1000, threads),
         "row-max, one cluster of 30,000, d 768": lambda: comparisons.row_max(cluster(30_000), 1, threads),
         "row-max, 100,000 rows in 1000 clusters, d 768": lambda: comparisons.row_max(data(100_000, 768), 1000, threads),
+        "near hashes, 100,000 of 64 bits, radius 8": lambda: hashes.near_hashes(100_000, 1, 8, threads),
+        "near hashes, 30,000 of 256 bits, radius 40": lambda: hashes.near_hashes(30_000, 4, 40, threads),
         **{f"first call: {call}": partial(comparisons.first_call, call) for call in first_call.OURS},
         "ladder: assignment, n 10,000, d 768, k 1000": lambda: ladders.assignment(data(10_000, 768), 1000, threads),
         "ladder: dedup, one cluster of 15,000, d 768": lambda: ladders.dedup(cluster(15_000), threads),

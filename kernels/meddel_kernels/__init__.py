@@ -1,4 +1,4 @@
-"""K-means and in-cluster cosine similarity: what data selection costs, as a handful of functions on arrays."""
+"""K-means, in-cluster cosines and near hashes: what data selection costs, as a handful of functions on arrays."""
 
 from meddel_kernels.backends import Backend
 from meddel_kernels.clustering import KMeans
@@ -12,6 +12,7 @@ from meddel_kernels.operations.batched_cosine import (
 from meddel_kernels.operations.centroids import assign, update
 from meddel_kernels.operations.coverage import FarthestPoint, NearestKept, farthest_point, nearest_kept
 from meddel_kernels.operations.facility_location import FacilityGains, facility_location_gains
+from meddel_kernels.operations.hamming import NearHashes, near_hashes
 from meddel_kernels.operations.inputs import unit_rows
 from meddel_kernels.operations.kmeans import kmeans
 from meddel_kernels.operations.seeds import kmeans_parallel, kmeans_plus_plus
@@ -21,6 +22,7 @@ __all__ = [
     "FacilityGains",
     "FarthestPoint",
     "KMeans",
+    "NearHashes",
     "NearestKept",
     "RowMax",
     "TopNeighbours",
@@ -31,6 +33,7 @@ __all__ = [
     "kmeans_parallel",
     "kmeans_plus_plus",
     "near_duplicates",
+    "near_hashes",
     "nearest_kept",
     "row_max_cosine",
     "top_neighbours",

@@ -62,7 +62,10 @@ def read_rgb(content: bytes, at_least: int | None = None) -> Image.Image:
     with Image.open(io.BytesIO(content)) as image:
         if at_least is not None:
             image.draft("RGB", (at_least, at_least))
-        return _as_rgb(ImageOps.exif_transpose(image))
+        # In its place: a copy of a large image takes longer than decoding it.
+        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        return _as_rgb(image)
 
 
 def _as_rgb(upright: Image.Image) -> Image.Image:
@@ -72,7 +75,7 @@ def _as_rgb(upright: Image.Image) -> Image.Image:
         upright = upright.convert("RGBA")
         black = Image.new("RGBA", upright.size, (0, 0, 0, 255))
         upright = Image.alpha_composite(black, upright)
-    return upright.convert("RGB")
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:

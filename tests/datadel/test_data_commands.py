@@ -119,3 +119,13 @@ def test_a_pool_is_cleaned_of_a_test_set(meddel: Meddel, data_root: Path, downlo
     (pool / "again.tif").write_bytes(picture(77, "TIFF"))
     said = lines(meddel("data", "duplicates", pool, "--out", tmp_path / "repeats"))
     assert said[-1].startswith("1 of 5 images repeat an earlier one (1 same file)")
+
+
+def test_the_speed_of_a_folder_is_shown(meddel: Meddel, data_root: Path, tmp_path: Path) -> None:
+    for seed in range(3):
+        (tmp_path / f"{seed}.png").write_bytes(picture(seed, "PNG"))
+    shown = lines(meddel("data", "speed", tmp_path))
+    assert [line.split("  ")[0] for line in shown[2:6]] == [
+        "read", "decode", "fingerprint", "fingerprint, pixels not hashed",
+    ]  # fmt: skip
+    assert shown[3].split()[-1] == "1.0" and shown[6].startswith("compare all pairs of 100,000 hashes")

@@ -182,6 +182,15 @@ def duplicates(
     )
 
 
+@data.command()
+def speed(images: Annotated[str, typer.Argument(help="A prepared set, or a folder of images.")]) -> None:
+    """Measure how fast this machine reads, decodes, fingerprints and compares the images of a folder."""
+    from meddel.datadel import speed as measuring
+
+    table = measuring.speed(_index_of(images)).round({"seconds": 3, "a second": 0, "of decoding": 2})
+    print(_text(table.to_dict("records")))
+
+
 def _index_of(name: str) -> Any:
     """Return the index of a prepared set, or of a folder."""
     from meddel import index
