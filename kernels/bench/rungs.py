@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable
 from unittest.mock import patch
 
@@ -14,7 +15,7 @@ from meddel_kernels.cpu import clusters
 from meddel_kernels.cpu.rows import CpuRows
 
 PIECE = 20  # rows: the three lines write all differences
-_turn = itertools.count()
+_turns = defaultdict(itertools.count)
 
 
 def three_lines(x: np.ndarray, centroids: np.ndarray) -> np.ndarray:
@@ -45,7 +46,7 @@ def leading(x: CpuRows, centroids: np.ndarray) -> np.ndarray:
 
 def carried(x: CpuRows, moves: tuple[np.ndarray, np.ndarray], labels: np.ndarray) -> np.ndarray:
     """An assignment after the centroids have moved a little, to and fro."""
-    return x.assign(moves[next(_turn) % 2], labels)
+    return x.assign(moves[next(_turns["carried"]) % 2], labels)
 
 
 def triangle(x: np.ndarray, order: np.ndarray, offsets: np.ndarray) -> np.ndarray:
@@ -107,13 +108,13 @@ def index_add(x: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
 
 def summed_anew(x: CpuRows, labels: np.ndarray, k: int) -> np.ndarray:
     """All rows read: another power of two each time, so that no sums are there from before."""
-    power = 24 + next(_turn) % 2
+    power = 24 + next(_turns["summed anew"]) % 2
     return x.sums(labels, k, power) * 2.0**-power
 
 
 def summed_again(x: CpuRows, moves: tuple[np.ndarray, np.ndarray], k: int) -> np.ndarray:
     """Some rows have moved, to and fro."""
-    return x.sums(moves[next(_turn) % 2], k, 24) * 2.0**-24
+    return x.sums(moves[next(_turns["summed again"]) % 2], k, 24) * 2.0**-24
 
 
 def squares(x: np.ndarray, centroids: np.ndarray, labels: np.ndarray) -> np.ndarray:

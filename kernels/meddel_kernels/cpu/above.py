@@ -14,6 +14,17 @@ after another. To keep threads busy, a large cluster's panels go in waves: all p
 that stayed before the wave; only what lies within the wave goes one after another.
 
 Contract. As ``unit_rows``. Extra memory: 2 l bytes a row; a thread has 64 unit rows in float64.
+
+Ladder, 15,000 rows, d 768, t = 0.95, two cores of a Zen 5 (``make bench``):
+
+| version | seconds |
+| --- | ---: |
+| whole matrix, float32 (SemDeDup) | 2.74 |
+| tiles of the square, float32 (NeMo Curator) | 2.7 |
+| tiles of the triangle, float32 | 1.35 |
+| int8 screen, greatest cosine | 0.174 |
+| int8 screen, thresholded | 0.161 |
+| leading directions | 0.121 |
 """
 
 from __future__ import annotations

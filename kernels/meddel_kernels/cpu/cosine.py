@@ -13,6 +13,15 @@ frames cost no more than one.
 
 Contract. As ``unit_rows``. Extra memory: 2 l bytes a row; a thread has 64 int32 products for up to 1,020 rows, and
 64 unit rows in float64.
+
+Ladder, 15,000 rows, d 768, two cores of a Zen 5 (``make bench``):
+
+| version | seconds |
+| --- | ---: |
+| whole matrix, float32 (SemDeDup) | 2.74 |
+| tiles of the square, float32 (NeMo Curator) | 2.7 |
+| tiles of the triangle, float32 | 1.35 |
+| int8 screen, greatest cosine | 0.174 |
 """
 
 from __future__ import annotations

@@ -10,6 +10,17 @@ first call, when little is chosen, costs one exact product a pair; the further t
 
 Contract. As ``unit_rows``. Extra memory: 2 l bytes a row; a thread has 64 unit rows in float64, so that an exact
 product reads two rows and divides nothing.
+
+Ladder, 10,000 rows, d 768, 100 of them chosen, two cores of a Zen 5 (``make bench``):
+
+| version | seconds |
+| --- | ---: |
+| whole matrix, float64 | 3.69 |
+| tiles, float32 (inexact) | 1.12 |
+| every cosine exact: nothing is chosen yet | 7.3 |
+| int8 screen | 0.367 |
+
+Exactness has its price in the first call, which a float64 product would answer in half the time, but for its last bits.
 """
 
 from __future__ import annotations

@@ -2,6 +2,16 @@
 
 Formula. ``squares_i <- min(squares_i, sum_j (x_ij - x_cj)^2)``, the sum as ``exact`` has it. The bound of ``lead`` says
 of most rows that the new one is no nearer: they cost l bytes of q each, the others 4 or 8 d of x.
+
+Ladder, k-means++ of 1,000 of 30,000 rows, d 768, two cores of a Zen 5 (``make bench``):
+
+| version | seconds |
+| --- | ---: |
+| float64 product and exact check (the reference) | 3.83 |
+| float32 product (inexact) | 5.58 |
+| scikit-learn (inexact) | 18.9 |
+| differences, compiled | 2.76 |
+| int8 bound | 1.11 |
 """
 
 from __future__ import annotations

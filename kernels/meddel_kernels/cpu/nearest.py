@@ -18,6 +18,17 @@ Four tiers, each certified:
 Contract. x float32 or float64 [n, d], rows contiguous, finite; previous labels int32 or -1. Bytes moved per row: 128 of
 bounds; if they don't settle it, 4 d of x and of each centroid that is compared; if screened, l of q, and 4 k of int32
 products that stay in the second-level cache.
+
+Ladder, n 10,000, d 768, k 1000, two cores of a Zen 5 (``make bench``):
+
+| version | seconds |
+| --- | ---: |
+| three lines of NumPy | 15.8 |
+| float64 product and exact check (the reference) | 0.341 |
+| float32 product (inexact) | 0.0971 |
+| int8 screen in all columns | 0.0186 |
+| int8 screen in leading columns | 0.0189 |
+| bounds from before | 0.0124 |
 """
 
 from __future__ import annotations

@@ -9,6 +9,15 @@ which errs by at most w, has to come within w of it, and then the float64 one de
 
 Contract. As ``unit_rows``; m at least 1. Extra memory: 2 l bytes a row; a thread has 64 lists, and 64 unit rows in
 float64.
+
+Ladder, ten neighbours of each of 15,000 rows, d 768, two cores of a Zen 5 (``make bench``):
+
+| version | seconds |
+| --- | ---: |
+| whole matrix, float32, argpartition | 8.03 |
+| tiles of the square, float32, topk of torch | 2.34 |
+| FAISS, flat index (inexact) | 1.77 |
+| int8 screen | 0.582 |
 """
 
 from __future__ import annotations

@@ -6,6 +6,18 @@ Whole numbers: neither the order nor the number of threads changes a bit (see ``
 Each thread takes some of the columns of all rows, so that no two write to one place. Only rows whose label changed
 are read: all of them in the first iteration of Lloyd's, some 0.3 % in the twelfth. Bytes moved per such row: 4 d or 8
 d read, 8 d or 16 d updated.
+
+Ladder, n 100,000, d 768, k 1000, 0.3 % of the rows moved, two cores of a Zen 5 (``make bench``):
+
+| version | seconds |
+| --- | ---: |
+| np.add.at, float64 | 2.7 |
+| one-hot product, SciPy, float32 | 0.0496 |
+| index_add_ of torch, float32 | 0.0204 |
+| fixed point, all rows | 0.0425 |
+| rows that moved | 0.0026 |
+
+Where all rows are new, whole numbers of 64 bits cost twice what float32 does, which torch adds in any order.
 """
 
 from __future__ import annotations

@@ -135,8 +135,10 @@ def _of_videos(found: Files, out: Path, rate: float | None, problems: list[Probl
             return name, video, error.what
 
     videos = sorted(found.videos.items())
+    if not videos:
+        return
     bar = progress(images.in_threads(decoded, videos), what="decode videos", total=len(videos), unit="video")
-    for name, video, problem in bar if videos else ():
+    for name, video, problem in bar:
         if problem is not None:
             problems.append(Problem(video, problem, "fetch the archive again"))
         for path in sorted((out / "images" / name).glob("*.jpg")):
