@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meddel import __version__, cli, encoder
+from meddel import __version__, cli, encoder, selectors
 from meddel.store import Store
 
 COMMANDS = ("run", "embed", "select", "normdel", "report")
@@ -129,12 +129,23 @@ def test_select_wants_a_ratio_or_a_threshold(meddel: Callable, photos: Path, wei
         ((), "either --ratio or --eta"),
         (("--ratio", 0.5, "--eta", 0.9), "either --ratio or --eta"),
         (("--eta", 0.9, "--selector", "random"), "random knows no threshold"),
-        (("--ratio", 0.5, "--selector", "best"), "unknown selector 'best'; choose one of meddel, random"),
+        (("--ratio", 0.5, "--selector", "random", "--k", 3), "random knows no --k"),
+        (("--ratio", 0.5, "--selector", "best"), "unknown selector 'best'; choose one of d4, "),
     ]:
         code, out, err = meddel("select", tmp_path / "store", "--out", tmp_path / "kept.csv", *settings)
         assert (code, out) == (1, "")
         assert said in err
     assert not (tmp_path / "kept.csv").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in selectors.names() if name != "hardness"])
+def test_every_selector_selects_from_the_command_line(
+    meddel: Callable, photos: Path, weights: Path, tmp_path: Path, name: str
+) -> None:
+    meddel("embed", photos, "--out", tmp_path / "store", "--weights", weights)
+    done = meddel("select", tmp_path / "store", "--out", tmp_path / "kept.csv", "--ratio", 0.5, "--selector", name)
+    assert done.code == 0 and done.out.startswith("kept "), done
+    assert f"{name}: " in meddel("selectors").out
 
 
 def test_nothing_to_report_is_one_line(meddel: Callable, tmp_path: Path) -> None:

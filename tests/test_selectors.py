@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ import pytest
 from meddel import selectors
 from meddel.errors import MedDELError
 from meddel.selectors import base, meddel
+
+NOT_NESTED = ("density-pruning",)  # its quotas depend on the budget
+NOT_DRAWN = ("facility-location", "hardness", "herding")  # no chance, or none that matters for so few images
 
 
 def index_of(n: int) -> pa.Table:
@@ -31,13 +35,21 @@ def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def selector(name: str) -> Callable[..., pa.Table]:
+    """The selector; hardness, which needs them, gets errors made of the embeddings."""
+    select = selectors.get(name)
+    if name != "hardness":
+        return select
+    return lambda x, *rest: select(x, *rest, errors=np.square(x, dtype=float).sum(axis=tuple(range(1, x.ndim))))
+
+
 def kept(selection: pa.Table) -> set[str]:
     return set(selection.filter(selection["kept"])["id"].to_pylist())
 
 
 @pytest.mark.parametrize("name", selectors.names())
 def test_every_selector_is_nested_exact_and_repeatable(name: str) -> None:
-    x, index, select = embeddings_of(90).astype(np.float16), index_of(90), selectors.get(name)
+    x, index, select = embeddings_of(90).astype(np.float16), index_of(90), selector(name)
     smaller: set[str] = set()
     for ratio in (0.001, 0.05, 0.1, 0.2, 0.33, 0.5, 0.77, 1.0):
         budget = selectors.budget_for(ratio, 90)
@@ -49,13 +61,13 @@ def test_every_selector_is_nested_exact_and_repeatable(name: str) -> None:
         np.testing.assert_array_equal(table["kept"], np.array(table["rank"]) < budget)
         np.testing.assert_array_equal(table["kept"], np.array(table["reason"]) == "kept")
         assert len(kept(table)) == budget
-        assert smaller <= kept(table)
+        assert smaller <= kept(table) or name in NOT_NESTED
         smaller = kept(table)
 
 
 @pytest.mark.parametrize("name", selectors.names())
 def test_the_order_of_the_rows_does_not_matter(name: str) -> None:
-    x, index, select = embeddings_of(80), index_of(80), selectors.get(name)
+    x, index, select = embeddings_of(80), index_of(80), selector(name)
     x[40:50] = x[:10]  # ties, too
     shuffled = rng(1).permutation(80)
     one = select(x, index, 20, rng(2))
@@ -63,7 +75,7 @@ def test_the_order_of_the_rows_does_not_matter(name: str) -> None:
     assert one.equals(other.sort_by("id"))
 
 
-@pytest.mark.parametrize("name", selectors.names())
+@pytest.mark.parametrize("name", sorted({*selectors.names()} - {*NOT_DRAWN}))
 def test_another_seed_gives_another_ranking(name: str) -> None:
     x, index, select = embeddings_of(80), index_of(80), selectors.get(name)
     assert not select(x, index, 20, rng(0))["rank"].equals(select(x, index, 20, rng(1))["rank"])
@@ -96,13 +108,13 @@ def test_the_image_of_a_broken_embedding_is_named(name: str, value: float) -> No
     x = np.ones((5000, 3), np.float16)
     x[4321] = value
     with pytest.raises(MedDELError, match=r"length 0|NaN") as error:
-        selectors.get(name)(x, index_of(5000), 5, rng())
+        selector(name)(x, index_of(5000), 5, rng())
     assert "source/04321" in str(error.value)
 
 
 @pytest.mark.parametrize("name", selectors.names())
 def test_input_that_fits_no_selector_is_refused(name: str) -> None:
-    x, index, select = embeddings_of(10), index_of(10), selectors.get(name)
+    x, index, select = embeddings_of(10), index_of(10), selector(name)
     doubled = pa.table({"id": ["a"] * 10, "path": ["a"] * 10})
     for embeddings, table, budget in [
         (x, index, 0), (x, index, 11), (x, index_of(9), 5), (x.astype(int), index, 5), (x[:, 0], index, 5),
@@ -115,10 +127,18 @@ def test_input_that_fits_no_selector_is_refused(name: str) -> None:
 def test_the_registry_knows_its_selectors() -> None:
     assert {"meddel", "random"} <= set(selectors.names())
     assert selectors.get("meddel") is meddel.select
+    assert selectors.settings_of("random") == ()
+    assert selectors.settings_of("meddel") == ("k", "iterations", "eps", "keep", "backend", "threads")
     with pytest.raises(MedDELError, match="choose one of"):
         selectors.get("best")
-    with pytest.raises(ValueError, match="already"):
+    with pytest.raises(MedDELError, match="already"):
         base.register("meddel")(meddel.select)
+
+
+@pytest.mark.parametrize("keep", ["far", "random"])
+def test_the_variants_are_meddel_with_another_keep_rule(keep: str) -> None:
+    x, index = embeddings_of(80), index_of(80)
+    assert selectors.get(f"meddel-{keep}")(x, index, 20, rng()).equals(meddel.select(x, index, 20, rng(), keep=keep))
 
 
 def test_kept_and_reasons_go_to_two_files(tmp_path: Path) -> None:

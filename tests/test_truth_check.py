@@ -94,3 +94,30 @@ def test_reads_the_truth_if_there_is_any(tmp_path: Path, truth: pa.Table) -> Non
     pq.write_table(pa.Table.from_pandas(pd.DataFrame({"id": ["a"]})), tmp_path / truth_check.TRUTH_FILE)
     with pytest.raises(MedDELError, match="no table of truth"):
         truth_check.read(tmp_path)
+
+
+def test_compares_selectors_a_row_each(truth: pa.Table) -> None:
+    given = {"best": keeping(0, 3, 6), "worst": [keeping(*range(6)), keeping(0, 1)]}
+    table = truth_check.compare(given, truth)
+    assert table.selector.tolist() == ["best", "worst", "worst"]
+    assert table.ratio.tolist() == pytest.approx([3 / 12, 2 / 12, 6 / 12])
+    assert table.images.tolist() == [3, 2, 6]
+    for row, selection in zip(table.to_dict("records"), [given["best"], *given["worst"][::-1]], strict=True):
+        checked = truth_check.check(selection, truth)
+        assert {name: row[name] for name in checked} == pytest.approx(checked, nan_ok=True)
+
+
+def test_rare_classes_are_counted_among_images_without_disruption(truth: pa.Table) -> None:
+    rows = truth.to_pylist()
+    many = [{**row, "id": f"{row['id']}-{copy}"} for row in rows for copy in range(10)]
+    for place, changes in {0: {"has_polyp": True}, 40: {"source": "t"}, 50: {"has_instrument": True}}.items():
+        many[place] = {**many[place], **changes}
+    larger = pa.Table.from_pylist(many, schema=TRUTH_SCHEMA)
+    assert many[50]["disruption"] is not None, "the instrument can't be seen in it"
+
+    def rare(*kept: int) -> float:
+        table = pa.table({"id": [row["id"] for row in many], "kept": [place in kept for place in range(len(many))]})
+        return truth_check.compare({"one": table}, larger).rare_classes[0]
+
+    assert [rare(1, 50), rare(0, 1), rare(0, 40)] == [0, 0.5, 1]
+    assert np.isnan(truth_check.compare({"one": keeping(0)}, truth).rare_classes[0]), "there is no rare class"

@@ -54,7 +54,7 @@ def cases_of(path: Path, threads: int) -> dict[str, Callable[[], Case]]:
     x = np.ascontiguousarray(np.load(path), np.float32)
     n, d = x.shape
     unit = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
-    few = unit[:: -(-n // 30_000)]
+    few = np.ascontiguousarray(unit[:: -(-n // 30_000)])
     k = max(2, n // 100)
     of = f"{path.stem}, d {d}"
     return {

@@ -135,12 +135,16 @@ def select(
     eta: Annotated[
         float | None, typer.Option(help="Instead of a ratio: cosine above which a pair is duplicate.")
     ] = None,
-    selector: Annotated[str, typer.Option(help="meddel, or random as a baseline.")] = "meddel",
+    selector: Annotated[
+        str, typer.Option(help="meddel, random as a baseline, or another of those that `meddel selectors` lists.")
+    ] = "meddel",
     keep: Annotated[
-        KeepChoice, typer.Option(help="Which of two duplicates stays, by distance to the centroid.")
-    ] = KeepChoice.near,
+        KeepChoice | None, typer.Option(help="Which of two duplicates stays, by distance to the centroid; none: near.")
+    ] = None,
     k: Annotated[int | None, typer.Option(min=1, help="Clusters; none: sqrt(n / 2).")] = None,
-    eps: Annotated[float, typer.Option(help="Farther than this from the centroid is an outlier.")] = 0.9,
+    eps: Annotated[
+        float | None, typer.Option(help="Farther than this from the centroid is an outlier; none: 0.9.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     backend: Annotated[
         BackendChoice, typer.Option(help="Which kernels compute; the result is the same.")
@@ -159,9 +163,12 @@ def select(
     if (ratio is None) == (eta is None):
         raise MedDELError("give either --ratio or --eta", fix="such as --ratio 0.05")
     opened = Store.open(store)
-    settings: dict[str, Any] = {}
-    if selector != "random":
-        settings = {"k": k, "eps": eps, "keep": keep.value, "backend": backend.value, "threads": threads}
+    taken = selectors.settings_of(selector)
+    given = {"k": k, "eps": eps, "keep": keep and keep.value, "threads": threads, "backend": backend.value}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None and name in taken}
+    odd = next((name for name in ("k", "eps", "keep") if given[name] is not None and name not in taken), None)
+    if odd is not None:
+        raise MedDELError(f"{selector} knows no --{odd}", fix="leave it out")
     rng = np.random.default_rng(seed)
     if ratio is not None:
         budget = selectors.budget_for(config.check_ratio(ratio), len(opened.index))
@@ -174,6 +181,19 @@ def select(
     selectors.write_kept_csv(selection, opened.index, out, reasons)
     kept = sum(selection["kept"].to_pylist())
     print(f"kept {kept} of {len(selection)} ({kept / len(selection):.2%}): {out}; the rest: {reasons}")
+
+
+@app.command("selectors")
+def list_selectors() -> None:
+    """List all ways to select, those of installed packages too, with the options that each takes."""
+    import inspect
+
+    from meddel import selectors
+
+    for name in selectors.names():
+        first = (inspect.getdoc(selectors.get(name)) or "").split("\n")[0]
+        options = ", ".join(selectors.settings_of(name)) or "no options"
+        print(f"{name}: {first} ({options})")
 
 
 @app.command()

@@ -6,6 +6,7 @@ does. A *repeat* is an image whose group of near duplicates another image stands
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from meddel.errors import MedDELError
 from meddel.synthetic import TRUTH_SCHEMA
 
 TRUTH_FILE = "truth.parquet"
+RARE = 0.05  # a class with less than this share of the images is rare
 
 
 def read(folder: Path) -> pa.Table | None:
@@ -103,6 +105,48 @@ def check(selection: pa.Table, truth: pa.Table) -> dict[str, float]:
         "disruptive_kept": passed / len(kept),
         **coverage,
     }
+
+
+def compare(selections: Mapping[str, pa.Table | Sequence[pa.Table]], truth: pa.Table) -> pd.DataFrame:
+    """Hold several selections against the truth, a row each.
+
+    Parameters
+    ----------
+    selections : dictionary
+        By the selector's name: its selection, or several of them, at any ratios.
+    truth : pa.Table
+        `meddel.synthetic.TRUTH_SCHEMA`.
+
+    Returns
+    -------
+    DataFrame
+        selector, ratio (share of the images that is kept), images (how many), the columns of `check`, and rare_classes:
+        of the rare classes, the share of which an image stayed (NaN where there is none). A class is what images
+        without disruption show: source, polyp or none, instrument or none; it is rare if less than `RARE` of those
+        images belong to it. In the order given, each selector's by rising ratio.
+
+    Raises
+    ------
+    MedDELError
+        As for `check`.
+    """
+    rows = []
+    for name, given in selections.items():
+        tables = [given] if isinstance(given, pa.Table) else list(given)
+        found = []
+        for selection in tables:
+            known = joined(selection, truth)
+            head = {"selector": name, "ratio": float(known.kept.mean()), "images": int(known.kept.sum())}
+            found.append({**head, **check(selection, truth), "rare_classes": _rare_classes(known)})
+        rows += sorted(found, key=lambda row: row["ratio"])
+    return pd.DataFrame(rows)
+
+
+def _rare_classes(known: pd.DataFrame) -> float:
+    """Return the share of the rare classes of which an image stayed."""
+    clear = known[known.disruption.isna()]
+    classes = clear.groupby(["source", "has_polyp", "has_instrument"]).kept.agg(["size", "any"])
+    return float(classes["any"][classes["size"] < RARE * len(clear)].mean())
 
 
 def by_kind(selection: pa.Table, truth: pa.Table) -> pd.DataFrame:

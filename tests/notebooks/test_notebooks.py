@@ -38,9 +38,10 @@ def pages(out: Path) -> list[Path]:
     return sorted((out / "notebooks").glob("*.html"))
 
 
-def test_there_is_a_map_one_notebook_a_section_the_kernels_and_the_report() -> None:
-    assert len(NOTEBOOKS) == len(claims.SECTIONS) + 3
-    assert [notebook.stem[3:] for notebook in NOTEBOOKS[-2:]] == ["certify_the_kernels", "gather_the_report"]
+def test_there_is_a_map_one_notebook_a_section_the_kernels_the_selectors_and_the_report() -> None:
+    assert len(NOTEBOOKS) == len(claims.SECTIONS) + 4
+    last = [notebook.stem[3:] for notebook in NOTEBOOKS[-3:]]
+    assert last == ["certify_the_kernels", "compare_the_selectors", "gather_the_report"]
     assert [notebook.name[:2] for notebook in NOTEBOOKS] == [f"{number:02d}" for number in range(len(NOTEBOOKS))]
 
 

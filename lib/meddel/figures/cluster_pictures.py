@@ -87,6 +87,6 @@ def _draw(
             for axis, image in zip(line, shown.itertuples(), strict=False):
                 axis.imshow(images[image.Index])
                 axis.set_title(f"distance {image.distance:.2f}", loc="center", fontsize=8)
-                axis.spines[:].set(visible=True, color=_COLOURS[image.reason], linewidth=2)
+                axis.spines[:].set(visible=True, color=_COLOURS.get(image.reason, style.GREY), linewidth=2)
         style.message(figure, message)
     return style.describe(figure, alt)

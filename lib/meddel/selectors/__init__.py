@@ -1,16 +1,59 @@
 """Selectors: which images to keep. One file a method, one signature, found by name (see `meddel.selectors.base`)."""
 
-from meddel.selectors import meddel, random
-from meddel.selectors.base import SELECTION_SCHEMA, Selector, budget_for, get, names, register, write_kept_csv
+from meddel.selectors import (
+    contract,
+    d4,
+    density_pruning,
+    facility_location,
+    hardness,
+    herding,
+    hierarchical,
+    k_center,
+    meddel,
+    meddel_variants,
+    prototypes,
+    random,
+    random_per_video,
+    semdedup,
+    uniform_in_time,
+)
+from meddel.selectors.base import (
+    SELECTION_SCHEMA,
+    Selector,
+    budget_for,
+    get,
+    is_invariant,
+    names,
+    register,
+    settings_of,
+    source_of,
+    write_kept_csv,
+)
 
 __all__ = [
     "SELECTION_SCHEMA",
     "Selector",
     "budget_for",
+    "contract",
+    "d4",
+    "density_pruning",
+    "facility_location",
     "get",
+    "hardness",
+    "herding",
+    "hierarchical",
+    "is_invariant",
+    "k_center",
     "meddel",
+    "meddel_variants",
     "names",
+    "prototypes",
     "random",
+    "random_per_video",
     "register",
+    "semdedup",
+    "settings_of",
+    "source_of",
+    "uniform_in_time",
     "write_kept_csv",
 ]

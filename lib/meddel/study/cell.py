@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from meddel import artefacts, embed, encoder, selectors
 from meddel.config import Head, Run
 from meddel.pretrain import pretrain
+from meddel.pretrain.reconstruction import reconstruction_errors
 from meddel.segment import HEADS
 from meddel.store import Store
 from meddel.study.data import pool, roles, segmentation_set, study_pixels
@@ -77,18 +78,38 @@ def selection(run: Run, cell: Cell) -> pa.Table:
     """Return what the cell's selector keeps of the pool, and why the rest went (section 3.2)."""
     path = folder(run, cell) / "selection.parquet"
     chosen = pool(run, cell.seed)
-    settings = run.profile.select.model_dump() if cell.selector == "meddel" else {}
+    taken = selectors.settings_of(cell.selector)
+    # The others keep the defaults of their papers.
+    own = run.profile.select.model_dump() if cell.selector.startswith("meddel") else {}
+    settings = {name: value for name, value in own.items() if name in taken}
     embedded = store(run, cell.seed)
     inputs = (run.profile.embedder, embedded.hash, chosen.data_hash)
-    key = artefacts.hash_of("selection", cell.selector, cell.ratio, cell.seed, settings, *inputs)
+    source = selectors.source_of(cell.selector)
+    key = artefacts.hash_of("selection", cell.selector, source, cell.ratio, cell.seed, settings, *inputs)
     if not artefacts.is_finished(path, key):
         parameters = {**settings, **cell.model_dump()}
         with artefacts.recorded(path, key, parameters=parameters, seed=cell.seed, data_hash=chosen.data_hash):
             budget = selectors.budget_for(cell.ratio, len(chosen.rows))
             rng = np.random.default_rng(cell.seed)
             select = selectors.get(cell.selector)
-            artefacts.write_table(path, select(embedded.embeddings, chosen.index, budget, rng, **settings))
+            errors = {"errors": hardness(run, cell.seed)} if "errors" in taken else {}
+            artefacts.write_table(path, select(embedded.embeddings, chosen.index, budget, rng, **settings, **errors))
     return pq.read_table(path)
+
+
+@functools.lru_cache(maxsize=8)
+def hardness(run: Run, seed: int) -> np.ndarray:
+    """Return how badly the encoder of the whole pool rebuilds each of its images: float32 [n], for ``hardness``."""
+    chosen = pool(run, seed)
+    return reconstruction_errors(
+        pretrained(run, whole_pool(seed)),
+        study_pixels(run).images[chosen.rows],
+        run.profile.pretrain,
+        seed,
+        run.out / "study" / f"seed-{seed}" / "hardness",
+        device=run.device,
+        data_hash=chosen.data_hash,
+    )
 
 
 def scores(run: Run, cell: Cell, set_name: str, head: Head, transfer: bool = False) -> pa.Table:
