@@ -175,3 +175,21 @@ def test_the_commit_is_that_of_the_library_not_of_a_project_around_it(tmp_path: 
     assert said()[1] == head
     (tmp_path / "meddel" / "errors.py").write_text("# changed\n" + (tmp_path / "meddel" / "errors.py").read_text())
     assert said()[1] == f"{head}+changes"
+
+
+def test_a_file_gets_a_second_name_or_is_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"content")
+    (tmp_path / "b").write_bytes(b"before")
+    artefacts.link_or_copy(tmp_path / "a", tmp_path / "b")
+    artefacts.link_or_copy(tmp_path / "a", tmp_path / "new" / "c")
+    assert all(path.samefile(tmp_path / "a") for path in (tmp_path / "b", tmp_path / "new" / "c"))
+
+    def refused(*_: object) -> None:
+        raise OSError("another disk")
+
+    monkeypatch.setattr(os, "link", refused)
+    artefacts.link_or_copy(tmp_path / "a", tmp_path / "d")
+    assert (tmp_path / "d").read_bytes() == b"content" and not (tmp_path / "d").samefile(tmp_path / "a")
+    with pytest.raises(MedDELError, match="can't write"):
+        artefacts.link_or_copy(tmp_path / "none", tmp_path / "e")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "d", "new"]

@@ -13,26 +13,10 @@ import pytest
 from meddel import selectors
 from meddel.errors import MedDELError
 from meddel.selectors import base, meddel
+from tests.selector_cases import embeddings_of, index_of, kept, rng
 
 NOT_NESTED = ("density-pruning",)  # its quotas depend on the budget
 NOT_DRAWN = ("facility-location", "hardness", "herding")  # no chance, or none that matters for so few images
-
-
-def index_of(n: int) -> pa.Table:
-    ids = [f"source/{row:05d}" for row in range(n)]
-    return pa.table({"id": ids, "path": [f"/images/{row}, {row}.png" for row in range(n)]})
-
-
-def embeddings_of(n: int, d: int = 16, groups: int = 5, seed: int = 0) -> np.ndarray:
-    """Unequal lengths, groups of unequal tightness, some rows far from all."""
-    rng = np.random.default_rng(seed)
-    group = rng.integers(groups, size=n)
-    x = 3 * rng.normal(size=(groups, d))[group] + (0.2 + 0.5 * group[:, None]) * rng.normal(size=(n, d))
-    return (x * rng.uniform(0.5, 2, size=(n, 1))).astype(np.float32)
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
 
 
 def selector(name: str) -> Callable[..., pa.Table]:
@@ -41,10 +25,6 @@ def selector(name: str) -> Callable[..., pa.Table]:
     if name != "hardness":
         return select
     return lambda x, *rest: select(x, *rest, errors=np.square(x, dtype=float).sum(axis=tuple(range(1, x.ndim))))
-
-
-def kept(selection: pa.Table) -> set[str]:
-    return set(selection.filter(selection["kept"])["id"].to_pylist())
 
 
 @pytest.mark.parametrize("name", selectors.names())

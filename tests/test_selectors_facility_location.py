@@ -5,46 +5,13 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import meddel_kernels as kernels
 from meddel.selectors import facility_location
-
-unit_rows = st.integers(1, 9).flatmap(
-    lambda n: st.lists(
-        st.lists(st.integers(-3, 3), min_size=3, max_size=3).filter(any), min_size=n, max_size=n
-    ).map(lambda rows: kernels.unit_rows(np.array(rows, float)))
-)  # fmt: skip
-
-
-def index_of(n: int) -> pa.Table:
-    ids = [f"source/{row:05d}" for row in range(n)]
-    return pa.table({"id": ids, "path": [f"/images/{row}.png" for row in range(n)]})
-
-
-def on_a_circle(*degrees: float) -> np.ndarray:
-    radians = np.radians(degrees)
-    return np.stack([np.cos(radians), np.sin(radians)], axis=1)
-
-
-def embeddings_of(n: int, d: int = 16, groups: int = 5, seed: int = 0) -> np.ndarray:
-    """Unequal lengths, groups of unequal tightness."""
-    draw = np.random.default_rng(seed)
-    group = draw.integers(groups, size=n)
-    x = 3 * draw.normal(size=(groups, d))[group] + (0.2 + 0.5 * group[:, None]) * draw.normal(size=(n, d))
-    return (x * draw.uniform(0.5, 2, size=(n, 1))).astype(np.float32)
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-def ranked(selection: pa.Table) -> list[int]:
-    """The rows, first to keep first."""
-    return np.argsort(selection["rank"].to_numpy()).tolist()
+from tests.selector_cases import embeddings_of, index_of, on_a_circle, ranked, rng, unit_rows
 
 
 @settings(deadline=None, max_examples=80)

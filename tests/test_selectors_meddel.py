@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from hypothesis import given, settings
@@ -13,35 +12,10 @@ import meddel_kernels as kernels
 from meddel.errors import MedDELError
 from meddel.selectors import meddel
 from meddel_kernels.cuda.device import current
+from tests.selector_cases import embeddings_of, index_of, kept, on_a_circle, rng
 
 KEEPS = ("near", "far", "random")
 ANGLES = (-30, -10, 0, 12, 29)  # degrees; their mean points to 0.2
-
-
-def index_of(n: int) -> pa.Table:
-    ids = [f"source/{row:05d}" for row in range(n)]
-    return pa.table({"id": ids, "path": [f"/images/{row}, {row}.png" for row in range(n)]})
-
-
-def on_a_circle(*degrees: float) -> np.ndarray:
-    radians = np.radians(degrees)
-    return np.stack([np.cos(radians), np.sin(radians)], axis=1)
-
-
-def embeddings_of(n: int, d: int = 16, groups: int = 5, seed: int = 0) -> np.ndarray:
-    """Unequal lengths, groups of unequal tightness, some rows far from all."""
-    rng = np.random.default_rng(seed)
-    group = rng.integers(groups, size=n)
-    x = 3 * rng.normal(size=(groups, d))[group] + (0.2 + 0.5 * group[:, None]) * rng.normal(size=(n, d))
-    return (x * rng.uniform(0.5, 2, size=(n, 1))).astype(np.float32)
-
-
-def rng(seed: int = 0) -> np.random.Generator:
-    return np.random.default_rng(seed)
-
-
-def kept(selection: pa.Table) -> set[str]:
-    return set(selection.filter(selection["kept"])["id"].to_pylist())
 
 
 def ids_of(angles: tuple[int, ...]) -> set[str]:

@@ -14,6 +14,7 @@ import json
 import os
 import platform
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -92,6 +93,29 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, atomically."""
     with atomic_write(path) as stream:
         stream.write(content)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, or copy it where the disk allows no hard link; atomically, what was there goes.
+
+    Raises
+    ------
+    MedDELError
+        `target` can't be written.
+    """
+    half = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        half.unlink(missing_ok=True)
+        try:
+            os.link(source.resolve(), half)
+        except OSError:
+            shutil.copyfile(source, half)
+        os.replace(half, target)
+    except OSError as error:
+        raise unwritable(target, error) from error
+    finally:
+        half.unlink(missing_ok=True)
 
 
 def write_text(path: Path, content: str) -> None:

@@ -6,7 +6,6 @@ A prepared set is an ordinary folder of images: `meddel run --data` and `meddel 
 from __future__ import annotations
 
 import csv
-import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -152,7 +151,7 @@ def _written(items: list[_Item], out: Path) -> Iterator[Problem]:
     def place(item: _Item) -> Problem | None:
         target = _place(item, out)
         if not target.exists():
-            _link(item.path, target)
+            artefacts.link_or_copy(item.path, target)
         if not item.masks:
             return None
         drawn = (out / "masks" / item.key).with_name(Path(item.key).name + ".png")
@@ -174,22 +173,6 @@ def _place(item: _Item, out: Path) -> Path:
     """Return where an image stands in the prepared set."""
     path = out / "images" / item.key
     return path.with_name(path.name + item.path.suffix.lower())
-
-
-def _link(source: Path, target: Path) -> None:
-    """Put a file into its place without a second copy of its bytes, if the disk allows it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    half = target.with_name(f".{target.name}.part")
-    half.unlink(missing_ok=True)
-    try:
-        os.link(source.resolve(), half)
-    except OSError:
-        try:
-            shutil.copyfile(source, half)
-        except OSError as error:
-            half.unlink(missing_ok=True)
-            raise artefacts.unwritable(target, error) from error
-    os.replace(half, target)
 
 
 def _begin(out: Path, key: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 from meddel import artefacts
@@ -60,13 +59,4 @@ def _alone(path: Path, folder: Path) -> None:
     target = folder / path.name
     if target.is_file() and os.path.samefile(target, path):
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    target.unlink(missing_ok=True)
-    try:
-        os.link(path.resolve(), target)
-    except OSError:
-        try:
-            shutil.copyfile(path, target)
-        except OSError as error:
-            target.unlink(missing_ok=True)
-            raise artefacts.unwritable(target, error) from error
+    artefacts.link_or_copy(path, target)
