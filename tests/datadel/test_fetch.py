@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import resource
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +24,7 @@ IN_ANOTHER_PROCESS = """
 import json, sys
 from meddel.datadel.fetching import fetch
 from meddel.datadel.manifest import of_jsonld
+from tests.full_disk import files_up_to
 
 fetch.fetch([of_jsonld(json.loads(sys.argv[1]))], accept=True)
 """
@@ -39,17 +38,6 @@ def begun(manifest: Manifest) -> subprocess.Popen[str]:
     while not (part.exists() and part.stat().st_size) and process.poll() is None:
         time.sleep(0.002)
     return process
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes: writing then fails as on a full disk, for root too."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_fetched_set_is_not_fetched_again(server: Any, manifest: Manifest, take: Callable) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -13,8 +12,7 @@ import tarfile
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from meddel.datadel.unpacking.sink import STAMP, Place, Receiver, Stopped
 from meddel.datadel.unpacking.unpack import unpack
 from meddel.errors import MedDELError
 from meddel.progress import progress
+from tests.full_disk import files_up_to
 
 FILES = {
     "images/a.jpg": np.random.default_rng(0).bytes(3_000_000),
@@ -66,17 +65,6 @@ def tree(folder: Path) -> dict[str, bytes]:
     """Every file below a folder and its content, without the stamp."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != STAMP)
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes: writing then fails as on a full disk, for root too."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("name", KINDS)

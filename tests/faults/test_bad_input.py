@@ -5,12 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import logging
-import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +24,7 @@ UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
 ON_ANOTHER_DISK = """
 import contextlib, io, json, sys
 from meddel import cli
+from tests.full_disk import files_up_to
 
 results = []
 for arguments in json.loads(sys.argv[1]):
@@ -77,17 +76,6 @@ def sets(photos: Path, tmp_path: Path) -> Path:
         mask[10:30, 10:30] = 255
         Image.fromarray(mask).save(root / "polyps" / "masks" / path.name)
     return root
-
-
-@contextmanager
-def files_up_to(size: int) -> Iterator[None]:
-    """Let no file grow beyond `size` bytes: writing then fails as on a full disk, for root too."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("command", ["embed", "run"])
