@@ -19,12 +19,12 @@ from safetensors.torch import load_file, save_file
 
 from meddel import artefacts
 from meddel.store import Store
+from tests.full_disk import files_up_to
 
 UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
 ON_ANOTHER_DISK = """
 import contextlib, io, json, sys
 from meddel import cli
-from tests.full_disk import files_up_to
 
 results = []
 for arguments in json.loads(sys.argv[1]):
