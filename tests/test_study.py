@@ -244,5 +244,26 @@ def test_more_images_are_noticed(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kept", "said"), [("frames", "no set with masks"), ("polyps", "nothing to pre-train on")])
 def test_a_folder_that_lacks_a_role_is_refused(data: Path, tmp_path: Path, kept: str, said: str) -> None:
     with pytest.raises(MedDELError, match=said):
-        study.study_index(run_of(data / kept, tmp_path / "out"))
+        study.study_index(run_of(data / kept, tmp_path / "out", pool_downstream_train=False))
     assert not (tmp_path / "out" / "index.parquet").exists()
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["the set itself", "a folder that holds it"])
+def test_a_set_whose_images_all_have_masks_gives_its_training_images_as_the_pool(
+    data: Path, tmp_path: Path, nested: bool
+) -> None:
+    folder = tmp_path / "only" if nested else data / "tools"
+    if nested:
+        shutil.copytree(data / "tools", folder / "tools")
+    run = run_of(folder, tmp_path / "out", seeds=1, ratios=(0.5,))
+    assert study.roles(run) == ([], ["tools"])
+    found = study.segmentation_set(run, "tools", 0)
+    assert study.pool(run, 0).index["id"].to_pylist() == sorted(found.ids[found.splits == "train"].tolist())
+    table = study.run_study(run).to_pandas()
+    assert set(table.selector) == {"none", "all", "random", "meddel"}
+
+
+def test_a_pool_that_a_stricter_profile_empties_is_refused(data: Path, tmp_path: Path) -> None:
+    study.study_index(run_of(data / "tools", tmp_path / "out"))
+    with pytest.raises(MedDELError, match="nothing to pre-train on"):
+        study.pool(run_of(data / "tools", tmp_path / "out", pool_downstream_train=False), 0)

@@ -85,21 +85,34 @@ def run(
     out: Out = Path("out"),
     seed: Annotated[int, typer.Option(min=0, help="First of the profile's seeds.")] = 0,
     only: Annotated[str | None, typer.Option(help="Run only the notebooks whose names hold this.")] = None,
+    selector: Annotated[
+        list[str] | None,
+        typer.Option(help="A selector of yours, from an installed package, for the study; repeatable."),
+    ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(help="Folder of finished cells: those of this study are taken from it, new ones kept."),
+    ] = None,
 ) -> None:
     """Run every section of the paper as notebooks and end with the NormDEL table and the report.
 
     What is finished in OUT is not done twice: interrupt it and call it again.
     """
-    from meddel import config, report, runner, study, tables
+    from meddel import config, report, runner, selectors, study, tables
 
     folder = "" if data is None else str(data.expanduser().resolve())
-    values = {"profile": profile.value, "seed": seed, "data": folder, "out": str(out.resolve())}
+    own = ",".join(selector or ())
+    values = {"profile": profile.value, "seed": seed, "data": folder, "out": str(out.resolve()), "selectors": own}
     checked = config.run(profile.value, seed=seed, data=folder, out=values["out"])
+    for name in selector or ():
+        selectors.get(name)
     if folder:
         study.study_index(checked)  # what is wrong with the data is said before the first notebook starts
-    runner.run_notebooks(values, checked.out, only)
-    if only is None:
+    with study.ledger.taken(checked, ledger):
+        runner.run_notebooks(values, checked.out, only)
+    if any("study" in notebook.stem for notebook in runner.chosen(only)):
         print(tables.normdel_text(report.scores(out)))
+    if only is None:
         print(f"report: {report.build(out)}")
 
 

@@ -78,7 +78,8 @@ class SegmentConfig(Config):
     """Segmentation downstream (section 4.1).
 
     `labels` is the number of labelled training images (None: all). `shares` are those of the training, validation and
-    test images where a set has no official split. `probe_*` belong to the frozen encoder's head.
+    test images where a set has no official split. `probe_*` belong to the frozen encoder's head. Scores are taken after
+    every `evaluate_every`-th epoch and after the last.
     """
 
     heads: tuple[Head, ...] = ("mlp",)
@@ -92,6 +93,7 @@ class SegmentConfig(Config):
     hidden: int = Field(256, gt=0)
     probe_epochs: int = Field(100, gt=0)
     probe_lr: float = Field(1e-3, gt=0)
+    evaluate_every: int = Field(1, gt=0)
 
 
 class SyntheticConfig(Config):
@@ -106,7 +108,9 @@ class SyntheticConfig(Config):
 class Profile(Config):
     """All settings of a run.
 
-    `ratios` are the retention ratios R (fractions) below 1 that are selected for; `seeds` is how many, not which.
+    `ratios` are the retention ratios R (fractions) below 1 that are selected for, `selectors` the names of those that
+    select (`meddel.selectors.names`). `seeds` is how many, not which; `tuned_seeds` is for how many of them, the first,
+    the encoder is fine-tuned as well as probed (None: all).
     `compute_shares` are the shorter pre-trainings of Table 4, as shares of ``pretrain.images_seen`` at the largest
     ratio. `pool_downstream_train` adds the downstream sets' training images, without their masks, to the pool.
     `embedder` says whose features select: those of the encoder that this run pre-trained on the whole pool (``own``,
@@ -115,7 +119,9 @@ class Profile(Config):
 
     name: ProfileName
     ratios: tuple[float, ...]
+    selectors: tuple[str, ...] = ("random", "meddel")
     seeds: int = Field(gt=0)
+    tuned_seeds: int | None = Field(None, ge=0)
     compute_shares: tuple[float, ...] = (0.5,)
     pool_downstream_train: bool = True
     embedder: Literal["own", "hub"] = "own"

@@ -134,7 +134,8 @@ def roles(table: pa.Table) -> tuple[list[str], list[str]]:
 
     Sets whose names are known (`manifests.known_sets`) follow that; where there are several modalities and endoscopy is
     among them, the others are left out. Of the other sets, those with masks are downstream. A set without masks is
-    never downstream.
+    never downstream. Where all sets have masks there is no source: then only the sets' own training images can be
+    pooled (``Profile.pool_downstream_train``).
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ Prepare = Callable[[Task], tuple[int, Callable[[int], None], Predict]]
 
 
 def run(task: Task, head: Head, prepare: Prepare) -> pa.Table:
-    """Train and evaluate epoch by epoch; return the scores and write them if the task names a folder.
+    """Train epoch by epoch and evaluate now and then; return the scores and write them if the task names a folder.
 
     Parameters
     ----------
@@ -168,6 +168,8 @@ def _train(task: Task, head: Head, prepare: Prepare) -> tuple[pa.Table, pa.Table
         start = time.perf_counter()
         train_epoch(epoch)
         trained += time.perf_counter() - start
+        if (epoch + 1) % task.config.evaluate_every and epoch + 1 < epochs:
+            continue
         for split in EVALUATED:
             if len(task.data.rows(split)):
                 evaluate(task.data, split, task.data.name, epoch)

@@ -1,23 +1,25 @@
 """The study: selector x retention ratio x seed x downstream set, computed cell by cell and never twice."""
 
-from __future__ import annotations
-
-import pyarrow as pa
-
-from meddel import artefacts
-from meddel.config import Run
-from meddel.progress import progress
+from meddel.study import ledger
 from meddel.study.cell import folder, pretrained, scores, selection, store, whole_pool
 from meddel.study.data import Pool, pool, roles, segmentation_set, study_index, study_pixels
-from meddel.study.grid import Cell, cells, shorter_cells
+from meddel.study.grid import Cell, cells, equal_epochs_cells, heads, shorter_cells
+from meddel.study.recipe import recipe
+from meddel.study.run import add_selector, jobs, run_study
 
 __all__ = [
     "Cell",
     "Pool",
+    "add_selector",
     "cells",
+    "equal_epochs_cells",
     "folder",
+    "heads",
+    "jobs",
+    "ledger",
     "pool",
     "pretrained",
+    "recipe",
     "roles",
     "run_study",
     "scores",
@@ -29,20 +31,3 @@ __all__ = [
     "study_pixels",
     "whole_pool",
 ]
-
-
-def run_study(run: Run, grid: list[Cell] | None = None) -> pa.Table:
-    """Compute what is missing of `grid` (default: Table 3's) and return all its scores.
-
-    Returns
-    -------
-    pa.Table
-        `meddel.segment.SCORES_SCHEMA`, also written to ``scores.parquet`` in the run's folder for Table 3's grid.
-    """
-    wanted = cells(run) if grid is None else grid
-    jobs = [(cell, name, head) for cell in wanted for name in roles(run)[1] for head in run.profile.segment.heads]
-    parts = [scores(run, *job) for job in progress(jobs, what="study", unit="score")]
-    table = pa.concat_tables(parts)
-    if grid is None:
-        artefacts.write_table(run.out / "scores.parquet", table)
-    return table

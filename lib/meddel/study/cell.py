@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from meddel.segment import HEADS
 from meddel.store import Store
 from meddel.study.data import pool, roles, segmentation_set, study_pixels
 from meddel.study.grid import Cell
+from meddel.study.recipe import recipe, selection_settings
 
 
 def folder(run: Run, cell: Cell) -> Path:
@@ -78,10 +80,7 @@ def selection(run: Run, cell: Cell) -> pa.Table:
     """Return what the cell's selector keeps of the pool, and why the rest went (section 3.2)."""
     path = folder(run, cell) / "selection.parquet"
     chosen = pool(run, cell.seed)
-    taken = selectors.settings_of(cell.selector)
-    # The others keep the defaults of their papers.
-    own = run.profile.select.model_dump() if cell.selector.startswith("meddel") else {}
-    settings = {name: value for name, value in own.items() if name in taken}
+    settings = selection_settings(run, cell.selector)
     embedded = store(run, cell.seed)
     inputs = (run.profile.embedder, embedded.hash, chosen.data_hash)
     source = selectors.source_of(cell.selector)
@@ -92,7 +91,7 @@ def selection(run: Run, cell: Cell) -> pa.Table:
             budget = selectors.budget_for(cell.ratio, len(chosen.rows))
             rng = np.random.default_rng(cell.seed)
             select = selectors.get(cell.selector)
-            errors = {"errors": hardness(run, cell.seed)} if "errors" in taken else {}
+            errors = {"errors": hardness(run, cell.seed)} if "errors" in selectors.settings_of(cell.selector) else {}
             artefacts.write_table(path, select(embedded.embeddings, chosen.index, budget, rng, **settings, **errors))
     return pq.read_table(path)
 
@@ -116,7 +115,37 @@ def scores(run: Run, cell: Cell, set_name: str, head: Head, transfer: bool = Fal
     """Return the cell's scores per epoch on one downstream set with one head (section 4.1).
 
     With `transfer`, those on the other sets' test splits instead (section 4.6), whose set reads ``"trained>tested"``.
+    What is finished is read and nothing that leads to it is made again (`recipe`).
     """
+    path = scores_path(run, cell, set_name, head)
+    wanted = recipe(run, cell, set_name, head)
+    table = pq.read_table(path) if is_scored(path, wanted) else _segmented(run, cell, set_name, head, wanted)
+    own = pc.equal(table["set"], set_name)
+    return table.filter(pc.invert(own) if transfer else own)
+
+
+def scores_path(run: Run, cell: Cell, set_name: str, head: Head) -> Path:
+    """Return where the cell's scores lie, with ``images.parquet`` and ``recipe.json`` beside them."""
+    return folder(run, cell) / f"{set_name}-{head}" / "scores.parquet"
+
+
+def is_scored(path: Path, wanted: str) -> bool:
+    """Tell whether the scores at `path` are finished and of the recipe `wanted`."""
+    try:
+        found = json.loads((path.parent / "recipe.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return found == wanted and path.is_file() and artefacts.read_provenance(path) is not None
+
+
+def write_recipe(path: Path, made: str) -> None:
+    """Note that the scores at `path` are finished and of the recipe `made`."""
+    artefacts.write_json(path.parent / "recipe.json", made)
+
+
+def _segmented(run: Run, cell: Cell, set_name: str, head: Head, wanted: str) -> pa.Table:
+    path = scores_path(run, cell, set_name, head)
+    (path.parent / "recipe.json").unlink(missing_ok=True)
     others = [segmentation_set(run, name, cell.seed) for name in roles(run)[1] if name != set_name]
     table = HEADS[head](
         pretrained(run, cell),
@@ -126,9 +155,9 @@ def scores(run: Run, cell: Cell, set_name: str, head: Head, transfer: bool = Fal
         cell.seed,
         selector=cell.selector,
         ratio=cell.ratio,
-        out=folder(run, cell) / f"{set_name}-{head}",
+        out=path.parent,
         device=run.device,
         transfer=others,
     )
-    own = pc.equal(table["set"], set_name)
-    return table.filter(pc.invert(own) if transfer else own)
+    write_recipe(path, wanted)
+    return table

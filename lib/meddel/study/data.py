@@ -31,7 +31,8 @@ class Pool:
 def study_index(run: Run) -> pa.Table:
     """Return the index of the run's images: the user's folder, or the generated data (section 3.1).
 
-    Only the sets that take part in the study are in it. Broken images are listed in ``quarantine.csv``.
+    Only the sets that take part in the study are in it. Broken images are listed in ``quarantine.csv``. A folder whose
+    only sets have masks will do where the profile pools their training images.
 
     Raises
     ------
@@ -48,8 +49,9 @@ def study_index(run: Run) -> pa.Table:
     with artefacts.recorded(path, key, parameters={"folder": str(folder)}):
         table = index.build_index(folder, quarantine=run.out / "quarantine.csv")
         pretraining, downstream = index.roles(table)
-        if not pretraining:
-            raise MedDELError("every image has a mask: nothing to pre-train on", folder, "add a folder of images")
+        if not pretraining and not run.profile.pool_downstream_train:
+            fix = "add a folder of images, or take a profile that pools the training images"
+            raise MedDELError("every image has a mask: nothing to pre-train on", folder, fix)
         if not downstream:
             raise MedDELError("no set with masks", folder, "add a folder with images/ and masks/ of the same names")
         chosen = pa.array([source in {*pretraining, *downstream} for source in table["source"].to_pylist()])
@@ -72,7 +74,7 @@ def study_pixels(run: Run) -> pixels.Pixels:
 def segmentation_set(run: Run, name: str, seed: int) -> SegmentationSet:
     """Return the downstream set `name`, split for `seed` by video or patient where known (section 4.1)."""
     table, decoded = study_index(run), study_pixels(run)
-    rows, parts = _labelled(run, table, name, seed)
+    rows, parts = labelled(run, table, name, seed)
     return SegmentationSet(
         name=name,
         images=decoded.images[rows],
@@ -88,6 +90,11 @@ def pool(run: Run, seed: int) -> Pool:
 
     No image of a validation or test split is in it, nor a copy of one in another set (FACTS: leakage makes 100 % see
     test images that 5 % mostly miss).
+
+    Raises
+    ------
+    MedDELError
+        No image is left.
     """
     table = study_index(run)
     pretraining, downstream = roles(run)
@@ -95,15 +102,18 @@ def pool(run: Run, seed: int) -> Pool:
     wanted = np.isin(table["source"].to_pylist(), pretraining)
     held_out = np.zeros(len(wanted), dtype=bool)
     for name in downstream:
-        rows, parts = _labelled(run, table, name, seed)
+        rows, parts = labelled(run, table, name, seed)
         wanted[rows] = run.profile.pool_downstream_train & (parts == "train")
         held_out[rows] = parts != "train"
     rows = np.flatnonzero(wanted & ~np.isin(content, content[held_out]))
+    if not len(rows):
+        fix = "add a folder of images, or take a profile that pools the training images"
+        raise MedDELError("nothing to pre-train on", ", ".join([*pretraining, *downstream]), fix)
     part = table.take(rows)
     return Pool(index=part, rows=rows, data_hash=index.data_hash(part))
 
 
-def _labelled(run: Run, table: pa.Table, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def labelled(run: Run, table: pa.Table, name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the rows (int64) of a set that have masks, and the split that each falls into at `seed`."""
     here = pc.and_(pc.equal(table["source"], name), pc.is_valid(table["mask"]))
     rows = np.flatnonzero(here.to_numpy(zero_copy_only=False))

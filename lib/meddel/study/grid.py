@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from meddel.config import Config, Run
+from meddel.config import Config, Head, Run
 
 
 class Cell(Config):
@@ -25,10 +25,11 @@ class Cell(Config):
         return f"{self.selector}{ratio}{share}"
 
 
-def cells(run: Run, selectors: tuple[str, ...] = ("random", "meddel")) -> list[Cell]:
+def cells(run: Run, selectors: tuple[str, ...] | None = None) -> list[Cell]:
     """Return the cells of Table 3 seed by seed, so that a study that is cut short leaves whole seeds.
 
     The two references come first: without a clear gain of ``all`` over ``none`` no selector can be told from another.
+    `selectors` None means the profile's.
     """
     return [
         cell
@@ -36,12 +37,23 @@ def cells(run: Run, selectors: tuple[str, ...] = ("random", "meddel")) -> list[C
         for cell in (
             Cell(selector="none", ratio=0.0, seed=seed),
             Cell(selector="all", ratio=1.0, seed=seed),
-            *(
-                Cell(selector=selector, ratio=ratio, seed=seed)
-                for ratio in run.profile.ratios
-                for selector in selectors
-            ),
+            *selected_cells(run, run.profile.selectors if selectors is None else selectors, seed),
         )
+    ]
+
+
+def selected_cells(run: Run, selectors: tuple[str, ...], seed: int) -> list[Cell]:
+    """Return the cells of one seed that pre-train on a selection, the smallest ratios first."""
+    return [Cell(selector=selector, ratio=ratio, seed=seed) for ratio in run.profile.ratios for selector in selectors]
+
+
+def equal_epochs_cells(run: Run) -> list[Cell]:
+    """Return the cells of Table 3 whose encoders see each of their images as often as that of the whole pool does.
+
+    A subset then costs its share of the whole pre-training: what it saves, and what it may lose (section 4.4).
+    """
+    return [
+        cell.model_copy(update={"compute": cell.ratio}) for cell in cells(run) if cell.selector not in ("none", "all")
     ]
 
 
@@ -53,3 +65,11 @@ def shorter_cells(run: Run) -> list[Cell]:
         for share in run.profile.compute_shares
         if share < 1
     ]
+
+
+def heads(run: Run, seed: int) -> tuple[Head, ...]:
+    """Return the heads that a seed's encoders get; those that are fine-tuned only for the first `tuned_seeds`."""
+    tuned = run.profile.tuned_seeds
+    if tuned is None or seed < run.seed + tuned:
+        return run.profile.segment.heads
+    return tuple(head for head in run.profile.segment.heads if head == "probe")
