@@ -61,7 +61,7 @@ format: $(STAMP) ## Mend style and empty the notebooks
 	"$(BIN)/ruff" format
 
 lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
-	"$(BIN)/uv" pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest --extra dev \
+	"$(BIN)/uv" pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest --extra dev --extra formats \
 		--generate-hashes --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
 		--output-file requirements.lock pyproject.toml
 

@@ -31,6 +31,7 @@ IMPORT_NAMES = {
     "faiss-cpu": "faiss",
     "huggingface-hub": "huggingface_hub",
     "ipython": "IPython",
+    "nvidia-ml-py": "pynvml",
     "pillow": "PIL",
     "scikit-learn": "sklearn",
     "segmentation-models-pytorch": "segmentation_models_pytorch",
@@ -116,8 +117,8 @@ def project() -> dict:
 
 
 def requirements() -> dict[str, Requirement]:
-    """What pyproject.toml declares, development included, by canonical name."""
-    lines = [*project()["dependencies"], *project()["optional-dependencies"]["dev"]]
+    """What pyproject.toml declares, what is optional included, by canonical name."""
+    lines = [*project()["dependencies"], *sum(project()["optional-dependencies"].values(), [])]
     return {canonicalize_name(requirement.name): requirement for requirement in map(Requirement, lines)}
 
 
