@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -84,7 +86,10 @@ def test_table_3_of_a_run_begins_without_pretraining_and_has_no_normdel_there():
     assert 0 < float(spread) < 5
     scores = {row[1]: row[2:] for row in cells[12:]}
     assert scores["no pre-training"] == ["–", "–", "–"]
-    assert float(scores["MedDEL, 5 %"][0]) == pytest.approx(100 * normdel(float(quality) / 100, 0.05), abs=0.02)
+    ends = [100 * normdel((float(quality) + side * float(spread)) / 100, 0.05) for side in (-1, 0, 1)]
+    value, half = (float(part) for part in scores["MedDEL, 5 %"][0].split(" ± "))
+    assert value == pytest.approx(ends[1], abs=0.02)
+    assert half == pytest.approx((ends[2] - ends[0]) / 2, abs=0.03)
 
 
 def test_one_seed_shows_no_interval_and_concludes_nothing():
@@ -98,11 +103,28 @@ def test_the_text_for_the_terminal_is_aligned_and_ends_with_verdicts():
     text = tables.normdel_text(run_scores())
     lines = text.splitlines()
     block = lines[1:8]
-    assert "NormDEL (%)" in lines[0]
+    assert "Foreground IoU (%)" in lines[0]
     assert len({len(line) for line in block}) == 1
+    assert "NormDEL (%)" in lines[9]
+    assert lines[3].startswith("no pre-training")
+    assert lines[4].startswith("all images")
     assert "the study is sensitive" in text
+    assert "smallest difference to random that 3 seeds can see" in text
     assert "MedDEL beats random selection at 5 %" in text
     assert "no sensitivity" in tables.normdel_text(run_scores(gain=0.0))
+
+
+def test_the_text_has_a_line_for_every_selector_and_says_what_holds_of_all():
+    table = run_scores().to_pandas()
+    more = table[table.selector == "meddel"]
+    text = tables.normdel_text(pd.concat([table, more.assign(selector="herding"), more.assign(selector="my own")]))
+    for name in ("MedDEL", "Herding", "My own"):
+        assert f"{name} beats random selection at 5 %" in text
+        assert f"{name} is comparable with all data at 20 %" in text
+    assert "each set and head: 3 with random and 6 with all images" in text
+    least = re.search(r"can see: ([\d.]+) points; ([\d.]+) as the first of 3 comparisons", text)
+    assert least is not None
+    assert float(least[1]) < float(least[2])
 
 
 def test_comparison_shows_numbers_words_and_truth_values():

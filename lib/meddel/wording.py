@@ -1,8 +1,41 @@
-"""How a difference and its interval are written in the notebooks' verdicts."""
+"""How the notebooks, tables and figures name selections, and write a difference with its interval."""
 
 from __future__ import annotations
 
 import math
+
+NAMES = {
+    "none": "no pre-training",
+    "all": "all images",
+    "random": "random",
+    "meddel": "MedDEL",
+    "meddel-far": "MedDEL, keep far",
+    "meddel-random": "MedDEL, keep random",
+    "random-per-video": "random per video",
+    "uniform-in-time": "uniform in time",
+    "k-center": "k-center",
+    "herding": "herding",
+    "facility-location": "facility location",
+    "facility-location-stochastic": "facility location, stochastic",
+    "semdedup": "SemDeDup",
+    "prototypes-easy": "prototypes, easy",
+    "prototypes-hard": "prototypes, hard",
+    "d4": "D4",
+    "density-pruning": "density pruning",
+    "hierarchical": "hierarchical k-means",
+    "hardness": "hardness",
+}
+"""From the selectors of this library to the names that tables and figures show, in the order in which they stand."""
+
+
+def name(selector: str) -> str:
+    """Return the name to show; a selector that is not known here keeps its own."""
+    return NAMES.get(selector, selector)
+
+
+def place(selector: str) -> tuple[int, str]:
+    """Return a key that sorts selectors in the order of `NAMES`, unknown ones last and by name."""
+    return (list(NAMES).index(selector) if selector in NAMES else len(NAMES), selector)
 
 
 def points(mean: float, low: float, high: float) -> str:
@@ -20,6 +53,13 @@ def points(mean: float, low: float, high: float) -> str:
     """
     interval = "no interval" if math.isnan(low) or math.isnan(high) else f"{_signed(low)} to {_signed(high)}"
     return f"{_signed(mean)} points ({interval})"
+
+
+def probability(p: float) -> str:
+    """Write a p value, such as ``"p = 0.031"`` or ``"p < 0.001"``; ``"no p value"`` for NaN."""
+    if math.isnan(p):
+        return "no p value"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _signed(fraction: float) -> str:

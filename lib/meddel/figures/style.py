@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import colorsys
 import html
 import io
+import math
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from meddel import artefacts
+from meddel import artefacts, wording
 
 # Okabe and Ito's palette: distinct for the common forms of colour blindness, and in this order also in grey.
 BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW = (
@@ -25,7 +27,7 @@ BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW = (
 GREY, LIGHT = "#666666", "#C8C8C8"
 CLUSTERS = (BLUE, ORANGE, GREEN, PURPLE, SKY, "#222222")
 ARMS = {"none": GREY, "all": BLUE, "random": ORANGE, "meddel": RED}
-NAMES = {"none": "no pre-training", "all": "all images", "random": "random", "meddel": "MedDEL"}
+NAMES = wording.NAMES
 
 _RC = {
     "font.family": "DejaVu Sans",
@@ -64,6 +66,15 @@ def new(rows: int, columns: int, width: float, height: float, **axes: object) ->
     """Return a figure of `width` x `height` inches and its axes in reading order; `axes` as for ``Figure.subplots``."""
     figure = Drawing(figsize=(width, height), layout="constrained")
     return figure, list(figure.subplots(rows, columns, squeeze=False, **axes).ravel())
+
+
+def colours(count: int) -> list[str]:
+    """Return `count` colours that can be told apart: those of the palette, then ones far from all before."""
+    chosen = [mpl.colors.to_rgb(colour) for colour in (RED, BLUE, GREEN, PURPLE, ORANGE, SKY)][:count]
+    others = [colorsys.hls_to_rgb(hue / 36, light, 0.6) for light in (0.25, 0.4, 0.55, 0.7) for hue in range(36)]
+    while len(chosen) < count:
+        chosen.append(max(others, key=lambda colour: min(math.dist(colour, known) for known in chosen)))
+    return [mpl.colors.to_hex(colour).upper() for colour in chosen]
 
 
 def message(figure: Figure, text: str) -> None:

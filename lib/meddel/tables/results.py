@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from meddel import evidence, published, verdicts
+from meddel import evidence, published, verdicts, wording
 from meddel.normdel import normdel
 from meddel.tables.rendered import DASH, Rendered, percent, ratio_label, render
 
 METRIC_NAMES = {"foreground_iou": "foreground IoU", "two_class_miou": "two-class mIoU"}
 _TITLE = "Table 3. Segmentation and NormDEL"
-_NAMES = {"none": "no pre-training", "all": "all images", "random": "random", "meddel": "MedDEL"}
-_ORDER = list(_NAMES)
 
 
 def table3(scores: pa.Table | pd.DataFrame | None = None, reading: evidence.Reading = "last") -> Rendered:
@@ -32,8 +32,8 @@ def table3(scores: pa.Table | pd.DataFrame | None = None, reading: evidence.Read
     -------
     Rendered
         For a run, per head: foreground IoU and two-class mIoU (mean over seeds ± half the 95 % interval, in %) and
-        NormDEL of the mean foreground IoU; no pre-training first, then all images, then by ratio. NormDEL is a dash
-        without pre-training, because the formula wants a ratio above 0.
+        NormDEL of the mean foreground IoU, its interval taken from the ends of the IoU's; no pre-training first, then
+        all images, then by ratio. NormDEL is a dash without pre-training, because the formula wants a ratio above 0.
     """
     if scores is None:
         return _published()
@@ -58,48 +58,53 @@ def normdel_text(scores: pa.Table | pd.DataFrame, reading: evidence.Reading = "l
     Returns
     -------
     str
-        Per head: NormDEL and foreground IoU, rows and columns as in `table3`, then one line per verdict on the mean of
-        the sets (or on the only set).
+        Per head: foreground IoU and NormDEL with their intervals, a row for every selection as in `table3`; the least
+        difference that the study can see; then one line per verdict on the mean of the sets (or on the only set).
     """
     final = evidence.with_mean_of_sets(evidence.final_scores(scores, reading))
     main = evidence.MEAN_SET if evidence.MEAN_SET in set(final["set"]) else final["set"].iloc[0]
     lines = []
     for head, part in final.groupby("head", sort=True):
         summary = evidence.summary(part)
-        for title, cell in (("NormDEL (%) of the foreground IoU", _normdel), ("Foreground IoU (%)", _quality)):
+        for title, cell in (("Foreground IoU (%)", _quality), ("NormDEL (%) of the foreground IoU", _normdel)):
             frame = _wide(summary, cell, "").drop(columns="group")
             align = ["left", *["right"] * (frame.shape[1] - 1)]
             text = frame.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=align)
             lines += [f"{title}, head {head}", text, ""]
-        lines += [*_conclusions(part, main), ""]
+        lines += [*filter(None, _conclusions(part[part["set"] == main], main)), ""]
     return "\n".join([*lines, _note(final, reading)]) + "\n"
 
 
 def _conclusions(final: pd.DataFrame, main: str) -> list[str]:
+    judged = verdicts.verdicts(final)
+    against_random = judged.claim == judged.selector.map(verdicts.beats_random)
+    kinds = {"with random": judged[against_random], "with all images": judged[~against_random]}
+    comparisons = {kind: int(part.comparisons.max()) for kind, part in kinds.items() if len(part)}
+    made = comparisons.get("with random", 1)
+    hardest = evidence.sensitivity(final, comparisons=made).detectable
     lines = []
-    for row in evidence.sensitivity(final).query("set == @main").itertuples():
-        lines.append(
-            f"{main}: all images minus no pre-training {_points(row.all_minus_none)} points "
-            f"({_interval(row.low, row.high)}): the study {'is sensitive' if row.sensitive else 'has no sensitivity'}"
-        )
+    for row, of_many in zip(evidence.sensitivity(final).itertuples(), hardest, strict=True):
+        gain = wording.points(row.all_minus_none, row.low, row.high)
+        able = "is sensitive" if row.sensitive else "has no sensitivity"
+        lines.append(f"{main}: all images minus no pre-training {gain}: the study {able}")
         if not pd.isna(row.detectable):
-            least = percent(row.detectable, 1)
-            lines.append(f"smallest difference to random that {row.seeds} seeds can see: {least} points")
-    for row in verdicts.verdicts(final).query("set == @main").itertuples():
-        lines.append(
-            f"{row.claim} at {ratio_label(row.ratio)}: {_points(row.difference)} points "
-            f"({_interval(row.low, row.high)}): {row.verdict} ({row.because})"
-        )
-    return lines
+            least = f"smallest difference to random that {row.seeds} seeds can see: {percent(row.detectable, 1)} points"
+            corrected = f"; {percent(of_many, 1)} as the first of {made} comparisons" if made > 1 else ""
+            lines.append(f"{least}{corrected}")
+    return [*lines, *_verdict_lines(judged), evidence.simultaneous(comparisons)]
 
 
-def _interval(low: float, high: float) -> str:
-    return "no interval" if pd.isna(low) else f"{_points(low)} to {_points(high)}"
+def _verdict_lines(judged: pd.DataFrame) -> list[str]:
+    """A line a verdict: first against random, then against all data, selector by selector."""
 
+    def place(row: Any) -> tuple[Any, ...]:
+        return (row.claim == verdicts.comparable(row.selector), wording.place(row.selector), row.ratio)
 
-def _points(fraction: float) -> str:
-    # Adding 0 turns the negative zero that rounding leaves into a positive one.
-    return f"{round(100 * fraction, 1) + 0.0:+.1f}"
+    return [
+        f"{row.claim} at {ratio_label(row.ratio)}: {wording.points(row.difference, row.low, row.high)}: "
+        f"{row.verdict} ({row.because})"
+        for row in sorted(judged.itertuples(), key=place)
+    ]
 
 
 def _published() -> Rendered:
@@ -133,24 +138,32 @@ def _wide(summary: pd.DataFrame, cell: Callable[[Any], str], group: str) -> pd.D
     return wide.reset_index(drop=True)
 
 
-def _arm_order(arm: tuple[str, float]) -> tuple[int, float, int, str]:
+def _arm_order(arm: tuple[str, float]) -> tuple[Any, ...]:
     selector, ratio = arm
-    place = _ORDER.index(selector) if selector in _ORDER else len(_ORDER)
-    return (min(place, 2), ratio, place, selector)
+    references = ["none", "all"]
+    return (references.index(selector) if selector in references else 2, ratio, wording.place(selector))
 
 
 def _arm_name(selector: str, ratio: float) -> str:
-    name = _NAMES.get(selector, selector)
+    name = wording.name(selector)
     return name if selector == "none" else f"{name}, {ratio_label(ratio)}"
 
 
 def _quality(row: Any) -> str:
-    half = (row.high - row.low) / 2
-    return percent(row.mean, 1) + ("" if pd.isna(half) else f" ± {percent(half, 1)}")
+    return _plus_or_minus(row.mean, row.low, row.high, 1)
 
 
 def _normdel(row: Any) -> str:
-    return percent(normdel(row.mean, row.ratio), 2) if row.ratio > 0 else DASH
+    if not row.ratio > 0:
+        return DASH
+    # NormDEL rises with the IoU, so that the ends of its interval are those of the IoU's.
+    ends = np.clip([row.mean, row.low, row.high], 0.0, 1.0)
+    return _plus_or_minus(*[math.nan if pd.isna(end) else normdel(end, row.ratio) for end in ends], 2)
+
+
+def _plus_or_minus(mean: float, low: float, high: float, digits: int) -> str:
+    half = (high - low) / 2
+    return percent(mean, digits) + ("" if pd.isna(half) else f" ± {percent(half, digits)}")
 
 
 def _note(final: pd.DataFrame, reading: str) -> str:
