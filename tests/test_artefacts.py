@@ -133,8 +133,25 @@ def test_provenance_says_where_an_artefact_comes_from(tmp_path: Path) -> None:
     assert found.parameters == EncoderConfig(depth=2).model_dump()
     assert found.seconds >= 0
     assert found.peak_memory_bytes > 2**20
+    assert (found.joules is None) == (found.joules_by is None) == (found.joules_absent is not None)
     assert found.machine.endswith("cores")
     assert set(json.loads((tmp_path / "a.txt.json").read_text())) >= {"commit", "version", "key"}
+
+
+def test_provenance_without_the_newer_costs_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    recorded(path)
+    record = artefacts.provenance_path(path)
+    kept = {
+        name: value
+        for name, value in json.loads(record.read_text()).items()
+        if not name.startswith(("joules", "gpu_", "scratch_", "memory_")) and name != "peak_memory_of"
+    }
+    record.write_text(json.dumps(kept))
+    found = artefacts.read_provenance(path)
+    assert (found.joules, found.joules_by, found.gpu_memory_bytes, found.scratch_bytes) == (None,) * 4
+    assert found.peak_memory_of == "process", "an old peak is that of the process so far"
+    assert artefacts.is_finished(path, "key")
 
 
 def test_only_what_was_finished_for_this_key_counts(tmp_path: Path) -> None:

@@ -108,6 +108,51 @@ def test_a_killed_run_ends_in_the_same_bytes(images, tmp_path, method):
     assert not (tmp_path / "killed/checkpoint.pt").exists()
 
 
+def test_a_killed_run_pays_for_what_it_did_before(images, tmp_path):
+    config, paid = settings(checkpoint_seconds=1e-9), []
+    for stop in (2, 4):
+
+        def kill(step: int, stop: int = stop) -> None:
+            if step == stop:
+                raise Interrupted
+
+        with pytest.raises(Interrupted):
+            pretrain(images, np.arange(30), ENCODER, config, 5, tmp_path, on_step=kill)
+        paid.append(torch.load(tmp_path / "checkpoint.pt", weights_only=True)["cost"]["seconds"])
+    made = artefacts.read_provenance(pretrain(images, np.arange(30), ENCODER, config, 5, tmp_path))
+    assert 0 < paid[0] < paid[1] < made.seconds
+
+
+def test_a_checkpoint_that_knows_no_cost_is_gone_on_with(images, tmp_path):
+    def kill(step: int) -> None:
+        if step == 3:
+            raise Interrupted
+
+    arguments = (images, np.arange(30), ENCODER, settings(checkpoint_seconds=1e-9), 5, tmp_path)
+    with pytest.raises(Interrupted):
+        pretrain(*arguments, on_step=kill)
+    state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
+    del state["cost"]
+    torch.save(state, tmp_path / "checkpoint.pt")
+    resumed: list[int] = []
+    pretrain(*arguments, on_step=resumed.append)
+    assert resumed[0] == 4
+
+
+def test_the_room_that_a_checkpoint_takes_is_known_without_one(images, tmp_path):
+    sizes: list[int] = []
+
+    def weigh(step: int) -> None:
+        if (tmp_path / "with" / "checkpoint.pt").exists():
+            sizes.append((tmp_path / "with" / "checkpoint.pt").stat().st_size)
+
+    seldom, often = settings(), settings(checkpoint_seconds=1e-9)
+    without = artefacts.read_provenance(pretrain(images, np.arange(30), ENCODER, seldom, 5, tmp_path / "without"))
+    pretrain(images, np.arange(30), ENCODER, often, 5, tmp_path / "with", on_step=weigh)
+    assert sizes
+    assert without.scratch_bytes < sizes[-1] < 2 * without.scratch_bytes
+
+
 def test_finished_work_is_not_done_twice_and_other_work_is(images, tmp_path):
     steps: list[int] = []
     arguments = (ENCODER, settings(), 0, tmp_path)

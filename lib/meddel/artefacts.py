@@ -1,8 +1,8 @@
 """Files that the pipeline leaves behind: written whole or not at all, with their provenance beside them.
 
 An artefact ``scores.parquet`` is followed by ``scores.parquet.json``, its *provenance*: version, commit, seed,
-parameters, hash of the data that went in, device, seconds and peak memory. The artefact itself holds nothing that
-changes between two equal runs, so that a seed gives the same bytes; the provenance is written last, so that its
+parameters, hash of the data that went in, device, and what it cost (`meddel.cost`). The artefact itself holds nothing
+that changes between two equal runs, so that a seed gives the same bytes; the provenance is written last, so that its
 presence means that the artefact is finished.
 """
 
@@ -13,12 +13,9 @@ import hashlib
 import json
 import os
 import platform
-import resource
 import shutil
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,16 +24,15 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from meddel import __version__
+from meddel.cost import Cost, Meter
 from meddel.errors import MedDELError
 
 
-class Provenance(BaseModel):
-    """Where an artefact comes from. `key` is the hash of what decides its content."""
-
-    model_config = ConfigDict(frozen=True)
+class Provenance(Cost):
+    """Where an artefact comes from and what it cost. `key` is the hash of what decides its content."""
 
     key: str
     version: str
@@ -46,8 +42,6 @@ class Provenance(BaseModel):
     data_hash: str | None
     device: str
     machine: str
-    seconds: float
-    peak_memory_bytes: int
 
 
 @contextmanager
@@ -197,10 +191,11 @@ def recorded(
     seed: int | None = None,
     data_hash: str | None = None,
     device: str = "cpu",
-) -> Iterator[None]:
-    """Time a block that writes the artefact at `path`, then write its provenance.
+) -> Iterator[Meter]:
+    """Measure a block that writes the artefact at `path`, then write its provenance.
 
-    The old provenance is removed first: an artefact whose making was cut off never counts as finished.
+    The old provenance is removed first: an artefact whose making was cut off never counts as finished. A block that
+    goes on with such work may tell the meter that it is given what that has cost.
 
     Raises
     ------
@@ -211,30 +206,21 @@ def recorded(
         provenance_path(path).unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(path, error) from error
-    start = time.perf_counter()
-    yield
+    with Meter(device) as meter:
+        yield meter
     values = parameters.model_dump(mode="json") if isinstance(parameters, BaseModel) else dict(parameters)
-    write_json(
-        provenance_path(path),
-        Provenance(
-            key=key,
-            version=__version__,
-            commit=commit(),
-            seed=seed,
-            parameters=values,
-            data_hash=data_hash,
-            device=device,
-            machine=machine(),
-            seconds=round(time.perf_counter() - start, 3),
-            peak_memory_bytes=peak_memory(),
-        ).model_dump(mode="json"),
+    made = Provenance(
+        key=key,
+        version=__version__,
+        commit=commit(),
+        seed=seed,
+        parameters=values,
+        data_hash=data_hash,
+        device=device,
+        machine=machine(),
+        **meter.cost().model_dump(),
     )
-
-
-def peak_memory() -> int:
-    """Return the greatest resident memory of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    write_json(provenance_path(path), made.model_dump(mode="json"))
 
 
 @functools.cache

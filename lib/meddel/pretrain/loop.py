@@ -1,7 +1,9 @@
 """The loop of pre-training: the same number of images at every ratio, resumable, and the same bytes for a seed.
 
 Everything that a step draws depends on the seed and the step's number only, so that a checkpoint holds the step, the
-model and the optimiser and nothing else; on a CPU a run that was killed ends in the same bytes as one that was not.
+model, the optimiser and what all that has cost so far, and nothing else; on a CPU a run that was killed ends in the
+same bytes as one that was not. Its cost is the whole one, but for the steps that the kill lost: those after the last
+checkpoint, which are done again.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,9 +23,10 @@ from torch import Generator, nn
 from meddel import artefacts
 from meddel import encoder as encoders
 from meddel.config import EncoderConfig, PretrainConfig
+from meddel.cost import Cost, Meter
 from meddel.errors import MedDELError
 from meddel.pretrain.mae import MAE
-from meddel.pretrain.optimise import forked, learning_rate, mixed_precision, parameter_groups
+from meddel.pretrain.optimise import bfloat16_products, forked, learning_rate, mixed_precision, parameter_groups
 from meddel.pretrain.order import batch_bounds, image_order, random_state
 from meddel.pretrain.simclr import SimCLR
 from meddel.progress import progress
@@ -96,7 +100,7 @@ def pretrain(
         Folder of ``encoder.safetensors``, ``history.parquet`` (step, images, loss, lr) and, until the end,
         ``checkpoint.pt``. A finished run of the same inputs is not done again, one that was killed goes on.
     device : str
-        ``"cpu"`` or ``"cuda"``; on a GPU with bfloat16 the forward pass runs in it.
+        ``"cpu"`` or ``"cuda"``; on a GPU with bfloat16 the forward pass runs in it, on a CPU with it the products do.
     data_hash, pool : str or None, int or None
         Identity of `images` (None: computed from the pixels); images in the whole pool (None: n).
     on_step : callable or None
@@ -117,9 +121,11 @@ def pretrain(
     if artefacts.is_finished(weights, key):
         return weights
     parameters = {"encoder": encoder.model_dump(), "pretrain": config.model_dump(), "images": len(rows)}
-    with artefacts.recorded(weights, key, parameters=parameters, seed=seed, data_hash=data_hash, device=device):
+    with artefacts.recorded(
+        weights, key, parameters=parameters, seed=seed, data_hash=data_hash, device=device
+    ) as meter:
         run = _Run(images, rows, encoder, config, plan, seed, device)
-        history = run.train(out / "checkpoint.pt", key, on_step)
+        history = run.train(out / "checkpoint.pt", key, meter, on_step)
         artefacts.write_table(out / "history.parquet", history)
         encoders.save(run.model.encoder, encoder, weights)
     (out / "checkpoint.pt").unlink(missing_ok=True)
@@ -152,9 +158,9 @@ class _Run:
         self.bounds = batch_bounds(plan.images, plan.batch).tolist()
         self.losses = torch.full((plan.steps,), torch.nan, device=self.device)
 
-    def train(self, checkpoint: Path, key: str, on_step: Callable[[int], None] | None) -> pa.Table:
+    def train(self, checkpoint: Path, key: str, meter: Meter, on_step: Callable[[int], None] | None) -> pa.Table:
         """Do the steps that are left and return the history."""
-        plan, first = self.plan, self._restore(checkpoint, key)
+        plan, first = self.plan, self._restore(checkpoint, key, meter)
         saved = time.monotonic()
         with progress(what=f"pre-train ({self.config.method})", total=plan.images, unit="image") as bar:
             bar.update(self.bounds[first])
@@ -165,10 +171,11 @@ class _Run:
                 if due or step + 1 == plan.steps or (step + 1) % _CHECK_EVERY == 0:
                     self._check(step + 1)
                 if due and step + 1 < plan.steps:
-                    self._save(checkpoint, key, step + 1)
+                    self._save(checkpoint, key, step + 1, meter)
                     saved = time.monotonic()
                 if on_step is not None:
                     on_step(step + 1)
+        meter.scratch(_bytes_of(self._state(plan.steps)))
         return self._history()
 
     def _step(self, step: int) -> None:
@@ -178,10 +185,11 @@ class _Run:
         rate = learning_rate(step, self.plan.steps, self.plan.lr, self.config.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        with mixed_precision(self.device):
-            loss = self.model(batch, generator)
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        with bfloat16_products(self.device):
+            with mixed_precision(self.device):
+                loss = self.model(batch, generator)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()
         self.optimiser.step()
         self.losses[step] = loss.detach()
 
@@ -194,19 +202,21 @@ class _Run:
                 fix="lower pretrain.lr or lengthen pretrain.warmup",
             )
 
-    def _save(self, path: Path, key: str, done: int) -> None:
-        buffer = io.BytesIO()
-        state = {
-            "key": key,
+    def _state(self, done: int) -> dict[str, Any]:
+        return {
             "done": done,
             "losses": self.losses[:done].cpu(),
             "model": self.model.state_dict(),
             "optimiser": self.optimiser.state_dict(),
         }
-        torch.save(state, buffer)
+
+    def _save(self, path: Path, key: str, done: int, meter: Meter) -> None:
+        buffer = io.BytesIO()
+        state = self._state(done)  # on a GPU this waits for the steps, so that the cost is theirs
+        torch.save({"key": key, "cost": meter.cost().model_dump(), **state}, buffer)
         artefacts.write_bytes(path, buffer.getvalue())
 
-    def _restore(self, path: Path, key: str) -> int:
+    def _restore(self, path: Path, key: str, meter: Meter) -> int:
         """Load the checkpoint of this very run, if there is one, and return the number of finished steps."""
         if not path.is_file():
             return 0
@@ -219,6 +229,8 @@ class _Run:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.losses[: state["done"]] = state["losses"]
+        if "cost" in state:  # a checkpoint of an earlier version does not tell
+            meter.go_on_from(Cost(**state["cost"]))
         return state["done"]
 
     def _history(self) -> pa.Table:
@@ -226,6 +238,14 @@ class _Run:
         rates = [learning_rate(step, self.plan.steps, self.plan.lr, self.config.warmup) for step in steps.tolist()]
         columns = [steps + 1, self.bounds[1:], self.losses.cpu().numpy(), rates]
         return pa.table([pa.array(column) for column in columns], names=HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA)
+
+
+def _bytes_of(state: Any) -> int:
+    """The bytes of all tensors in nested dictionaries and lists: a checkpoint's size but for its labels."""
+    if isinstance(state, torch.Tensor):
+        return state.nbytes
+    parts = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
+    return sum(_bytes_of(part) for part in parts)
 
 
 def _checked(images: np.ndarray, rows: np.ndarray, encoder: EncoderConfig) -> np.ndarray:
