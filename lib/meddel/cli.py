@@ -84,6 +84,7 @@ def run(
     data: Annotated[Path | None, typer.Option(help="Folder of images, masks beside some; none: generated.")] = None,
     out: Out = Path("out"),
     seed: Annotated[int, typer.Option(min=0, help="First of the profile's seeds.")] = 0,
+    seeds: Annotated[int, typer.Option(min=0, help="How many seeds; 0: as the profile has it.")] = 0,
     only: Annotated[str | None, typer.Option(help="Run only the notebooks whose names hold this.")] = None,
     selector: Annotated[
         list[str] | None,
@@ -102,8 +103,9 @@ def run(
 
     folder = "" if data is None else str(data.expanduser().resolve())
     own = ",".join(selector or ())
-    values = {"profile": profile.value, "seed": seed, "data": folder, "out": str(out.resolve()), "selectors": own}
-    checked = config.run(profile.value, seed=seed, data=folder, out=values["out"])
+    numbers = {"seed": seed, "seeds": seeds}
+    values = {"profile": profile.value, **numbers, "data": folder, "out": str(out.resolve()), "selectors": own}
+    checked = config.run(profile.value, **numbers, data=folder, out=out.resolve())
     for name in selector or ():
         selectors.get(name)
     if folder:

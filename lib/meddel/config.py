@@ -155,20 +155,22 @@ _PROFILES: dict[str, dict[str, Any]] = {
         },
         "segment": {
             "heads": ("mlp", "probe"), "labels": 80, "epochs": 16, "batch": 8, "lr": 1e-3, "hidden": 128,
-            "probe_epochs": 60,
+            "probe_epochs": 60, "evaluate_every": 4,
         },
         "synthetic": {"frames_per_source": 240, "images_per_set": 120, "size": 128},
     },
     "laptop": {
         "ratios": (0.05, 0.2),
+        "selectors": ("random", "meddel", "meddel-far", "k-center", "hierarchical"),
         "seeds": 3,
+        "tuned_seeds": 3,
         "encoder": {"image_size": 64, "patch_size": 8, "width": 128, "depth": 6, "heads": 4},
         "pretrain": {
             "method": "mae", "images_seen": 120_000, "batch": 64, "lr": 1.5e-3, "decoder_width": 64, "decoder_depth": 2,
         },
         "segment": {
-            "heads": ("mlp", "probe"), "labels": 200, "epochs": 12, "batch": 16, "lr": 1e-3, "hidden": 256,
-            "probe_epochs": 40,
+            "heads": ("mlp", "probe"), "labels": 200, "epochs": 20, "batch": 16, "lr": 1e-3, "hidden": 256,
+            "probe_epochs": 40, "evaluate_every": 4,
         },
         "synthetic": {"frames_per_source": 1500, "images_per_set": 400, "size": 128},
     },
@@ -223,8 +225,17 @@ class Run(Config):
         return tuple(range(self.seed, self.seed + self.profile.seeds))
 
 
-def run(profile_name: str = "smoke", *, seed: int = 0, data: str | Path | None = None, out: str | Path = "out") -> Run:
+def run(
+    profile_name: str = "smoke",
+    *,
+    seed: int = 0,
+    seeds: int = 0,
+    data: str | Path | None = None,
+    out: str | Path = "out",
+) -> Run:
     """Return the run for a profile; empty `data` means generated data. Uses a GPU if torch sees one.
+
+    `seeds` above 0 replaces the profile's number of seeds.
 
     Raises
     ------
@@ -239,5 +250,6 @@ def run(profile_name: str = "smoke", *, seed: int = 0, data: str | Path | None =
     import torch  # here, because it takes seconds and only a run asks for a device
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    values = {"profile": profile(profile_name), "seed": seed, "data": folder, "out": Path(out), "device": device}
+    chosen = profile(profile_name, **({"seeds": seeds} if seeds else {}))
+    values = {"profile": chosen, "seed": seed, "data": folder, "out": Path(out), "device": device}
     return validated(Run, values)

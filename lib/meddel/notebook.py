@@ -48,7 +48,7 @@ def begin(names: Mapping[str, Any]) -> Run:
         if name not in annotations:
             raise MedDELError(f"unknown parameter {name!r}", fix=f"choose among {', '.join(annotations)}")
     check_types(annotations, names)
-    wanted = {name: names[name] for name in ("seed", "data", "out") if name in annotations}
+    wanted = {name: names[name] for name in ("seed", "seeds", "data", "out") if name in annotations}
     return config.run(names["profile"], **wanted)
 
 

@@ -20,7 +20,7 @@ from meddel import artefacts
 from meddel.errors import MedDELError
 from meddel.notebook import check_types
 
-RUN_PARAMETERS = frozenset({"profile", "seed", "data", "out", "selectors"})
+RUN_PARAMETERS = frozenset({"profile", "seed", "seeds", "data", "out", "selectors"})
 """What every run gives to all notebooks, whether a notebook takes it or not."""
 
 

@@ -21,7 +21,7 @@ from meddel import encoder as encoders
 from meddel.config import PretrainConfig
 from meddel.errors import MedDELError
 from meddel.pretrain.mae import MAE
-from meddel.pretrain.optimise import forked, learning_rate, mixed_precision, parameter_groups
+from meddel.pretrain.optimise import bfloat16_products, forked, learning_rate, mixed_precision, parameter_groups
 from meddel.pretrain.order import batch_bounds, image_order, random_state
 from meddel.progress import progress
 
@@ -119,10 +119,11 @@ def _train(model: MAE, images: np.ndarray, config: PretrainConfig, seed: int, ch
             batch = torch.from_numpy(images[order[bounds[step] : bounds[step + 1]]]).to(device)
             for group in optimiser.param_groups:
                 group["lr"] = learning_rate(step, steps, config.lr, config.warmup)
-            with mixed_precision(device):
-                loss = model(batch, Generator().manual_seed(random_state(seed, "decoder step", step)))
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            with bfloat16_products(device):
+                with mixed_precision(device):
+                    loss = model(batch, Generator().manual_seed(random_state(seed, "decoder step", step)))
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
             optimiser.step()
             bar.update(len(batch))
             if time.monotonic() - saved > config.checkpoint_seconds and step + 1 < steps:

@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning share: the rate's schedule, AdamW's groups, mixed precision, random state."""
+"""What pre-training and fine-tuning share: the rate's schedule, AdamW's groups, lower precision, random state."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 
 def learning_rate(step: int, steps: int, peak: float, warmup: float) -> float:
@@ -37,6 +38,26 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[object]:
     if device.type == "cuda" and torch.cuda.is_bf16_supported():
         return torch.autocast("cuda", torch.bfloat16)
     return nullcontext()
+
+
+@contextmanager
+def bfloat16_products(device: torch.device) -> Iterator[None]:
+    """Let products of float32 matrices be computed from bfloat16 on a CPU that can; sums stay float32.
+
+    For a whole step, backward pass and all. Measured on an AMD EPYC (Zen 5), one thread, MAE of a ViT of width 128: 1.5
+    times the images per second. Attention is written out, because torch's fused kernel for CPUs gets slower by this.
+    """
+    if device.type != "cpu" or not torch.cpu.get_capabilities().get("avx512_bf16"):
+        yield
+        return
+    setting = torch.backends.mkldnn.matmul
+    before = setting.fp32_precision
+    setting.fp32_precision = "bf16"
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        setting.fp32_precision = before
 
 
 @contextmanager

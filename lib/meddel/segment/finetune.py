@@ -12,7 +12,7 @@ from torch import Generator, Tensor, nn
 
 from meddel.config import EncoderConfig, SegmentConfig
 from meddel.encoder import normalise
-from meddel.pretrain.optimise import forked, learning_rate, mixed_precision, parameter_groups
+from meddel.pretrain.optimise import bfloat16_products, forked, learning_rate, mixed_precision, parameter_groups
 from meddel.pretrain.order import random_state
 from meddel.segment.data import SegmentationSet
 from meddel.segment.heads import DPTModel, MLPModel, segmentation_loss
@@ -101,18 +101,19 @@ def _prepare(task: Task, build: Callable[..., nn.Module]) -> tuple[int, Callable
                 peak = config.lr * group["lr_scale"]
                 group["lr"] = learning_rate(step, batches * config.epochs, peak, WARMUP)
             batch, truth = _flipped(images[chosen], masks[chosen], generator)
-            with mixed_precision(device):
-                logits = model(normalise(batch))
-            loss = segmentation_loss(logits, truth)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            with bfloat16_products(device):
+                with mixed_precision(device):
+                    logits = model(normalise(batch))
+                loss = segmentation_loss(logits, truth)
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()
             optimiser.step()
 
     @torch.inference_mode()
     def predict(data: SegmentationSet, split: str) -> Tensor:
         model.eval()
         parts = torch.from_numpy(data.images[data.rows(split)]).split(_EVALUATION_BATCH)
-        with mixed_precision(device):
+        with mixed_precision(device), bfloat16_products(device):
             return torch.cat([model(normalise(part.to(device))) > 0 for part in parts])
 
     return config.epochs, train_epoch, predict
