@@ -38,10 +38,12 @@ def pages(out: Path) -> list[Path]:
     return sorted((out / "notebooks").glob("*.html"))
 
 
-def test_there_is_a_map_one_notebook_a_section_the_kernels_the_selectors_and_the_report() -> None:
-    assert len(NOTEBOOKS) == len(claims.SECTIONS) + 4
-    last = [notebook.stem[3:] for notebook in NOTEBOOKS[-3:]]
-    assert last == ["certify_the_kernels", "compare_the_selectors", "gather_the_report"]
+def test_there_is_a_map_one_notebook_a_section_the_open_questions_and_the_report() -> None:
+    after = ["certify_the_kernels", "compare_the_selectors"]
+    questions = ["try_other_modalities", "find_the_best_ratio", "dose_the_quality"]
+    last = [*after, *questions, "gather_the_report"]
+    assert len(NOTEBOOKS) == 1 + len(claims.SECTIONS) + len(last)
+    assert [notebook.stem[3:] for notebook in NOTEBOOKS[-len(last) :]] == last
     assert [notebook.name[:2] for notebook in NOTEBOOKS] == [f"{number:02d}" for number in range(len(NOTEBOOKS))]
 
 
@@ -65,15 +67,15 @@ def test_the_notebook_runs(notebook: Path, values: dict[str, object], out: Path)
 
 def test_the_study_is_whole(out: Path) -> None:
     scores, profile = pq.read_table(out / "scores.parquet").to_pandas(), config.profile("smoke")
-    assert set(scores.selector) == {"none", "all", "random", "meddel"}
+    own = "first-of-each-scene"  # joins in the notebook on selectors
+    assert set(scores.selector) == {"none", "all", *profile.selectors, own}
     assert set(scores.ratio) == {0.0, 1.0, *profile.ratios}
     assert scores["set"].nunique() >= 3
     assert set(scores["head"]) == set(profile.segment.heads)
     assert scores.seed.nunique() == profile.seeds
     runs = scores.groupby(["set", "head", "selector", "ratio", "seed"])
-    assert len(runs) == scores["set"].nunique() * len(profile.segment.heads) * profile.seeds * 2 * (
-        1 + len(profile.ratios)
-    )
+    arms = 2 + (len(profile.selectors) + 1) * len(profile.ratios)
+    assert len(runs) == scores["set"].nunique() * len(profile.segment.heads) * profile.seeds * arms
     assert all({"val", "test"} == set(part.split) for _, part in runs)
 
 
