@@ -6,63 +6,66 @@ import csv
 import json
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from PIL import Image
 
-from meddel import artefacts, record
+from meddel import artefacts, record, study
+from meddel.config import Run
 from meddel.errors import MedDELError
-from meddel.segment import SCORES_SCHEMA
+from tests.study_cases import draw_data, forget, run_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 RECORDS = sorted((REPOSITORY / "data_manifests" / "results").glob("*/results.md"))
 
 
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    """A run's folder with the scores of four arms on one set with two heads, and the provenance of a cell."""
-    arms = [("none", 0.0, 0.2), ("all", 1.0, 0.4), ("random", 0.05, 0.3), ("meddel", 0.05, 0.31)]
-    rows = [
-        {
-            "set": "polyps", "selector": selector, "ratio": ratio, "seed": seed, "head": head, "epoch": epoch,
-            "split": split, "foreground_iou": iou + 0.01 * seed + 0.001 * epoch, "two_class_miou": 0.6, "seconds": 1.0,
-        }
-        for selector, ratio, iou in arms
-        for head in ("mlp", "probe")
-        for seed in (0, 1)
-        for epoch in (1, 2)
-        for split in ("val", "test")
-    ]  # fmt: skip
-    artefacts.write_table(tmp_path / "scores.parquet", pa.Table.from_pylist(rows, schema=SCORES_SCHEMA))
-    cell = tmp_path / "study" / "seed-0" / "none" / "polyps-mlp" / "scores.parquet"
-    with artefacts.recorded(cell, "key", parameters={}):
-        artefacts.write_table(cell, pa.Table.from_pylist(rows[:1], schema=SCORES_SCHEMA))
-    return tmp_path
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished study."""
+    data = draw_data(tmp_path_factory.mktemp("data"))
+    run = run_of(data, tmp_path_factory.mktemp("out"), ratios=(0.5,), compute_shares=(1.0,))
+    study.run_study(run)
+    return run
 
 
-def test_record_keeps_one_test_score_per_training_with_its_provenance(out: Path, tmp_path: Path) -> None:
+def test_record_keeps_one_test_score_per_training_with_its_provenance(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "results" / "tiny"
-    written = record.record(out, folder, "make study PROFILE=tiny")
-    assert sorted(path.name for path in written) == sorted(path.name for path in folder.iterdir())
+    written = record.record(run, folder, "make study PROFILE=tiny")
+    assert sorted(path.name for path in written) == sorted(path.name for path in folder.iterdir() if path.is_file())
     with (folder / "scores.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert len(rows) == 16
-    assert {row["epoch"] for row in rows} == {"2"}
+    assert len(rows) == len(study.jobs(run)) == 16
+    assert {row["epoch"] for row in rows} == {"3"}
+    with (folder / "verdicts.csv").open() as stream:
+        assert {row["selector"] for row in csv.DictReader(stream)} == {"meddel"}
     made = json.loads((folder / "provenance.json").read_text())
     assert made["command"] == "make study PROFILE=tiny"
     assert made["machine"] == artefacts.machine()
-    assert made["cells"] == 1
+    assert made["cells"] == 16
+    encoders = [path for path in run.out.rglob("encoder.safetensors.json") if "compute" not in str(path)]
+    seconds = [artefacts.read_provenance(path.with_suffix("")).seconds for path in encoders]
+    assert made["seconds"] >= round(sum(seconds))
     text = (folder / "results.md").read_text()
     assert "make study PROFILE=tiny" in text
-    assert "MedDEL, 5 %" in text
-    for head in ("mlp", "probe"):
-        with Image.open(folder / f"segmentation_{head}.png") as picture:
-            assert picture.width > 300
+    assert "MedDEL, 50 %" in text
+    with Image.open(folder / "segmentation_probe.png") as picture:
+        assert picture.width > 300
 
 
-def test_record_of_nothing_is_refused(tmp_path: Path) -> None:
+def test_a_record_gives_the_study_back_without_computing_it(run: Run, tmp_path: Path) -> None:
+    record.record(run, tmp_path / "tiny", "make study")
+    other = run.model_copy(update={"out": tmp_path / "out"})
+    forget()
+    with study.ledger.taken(other, tmp_path / "tiny" / "cells"):
+        study.run_study(other)
+    assert not list(other.out.rglob("*.safetensors"))
+    record.record(other, tmp_path / "again", "make study")
+    for name in ("scores.csv", "verdicts.csv", "provenance.json", "results.md"):
+        assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "tiny" / name).read_bytes()
+
+
+def test_record_of_nothing_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(MedDELError, match="no study was run"):
-        record.record(tmp_path, tmp_path / "record", "make study")
+        record.record(run.model_copy(update={"out": tmp_path}), tmp_path / "record", "make study")
     assert not (tmp_path / "record").exists()
 
 

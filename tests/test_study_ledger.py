@@ -56,7 +56,7 @@ def test_what_is_kept_twice_is_there_once(run: Run, kept: Path) -> None:
     assert sorted(before) == [
         f"seed-{seed}{end}" for seed in (0, 1) for end in (".images.parquet", ".json", ".scores.parquet")
     ]
-    assert len(ledger.provenance(kept)) == 24
+    assert len(ledger.provenance(run, study.jobs(run), kept)) == 24
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_an_unreadable_ledger_is_named(run: Run, kept: Path, tmp_path: Path) -> 
 def test_what_was_finished_is_kept_when_the_run_fails(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(MedDELError), ledger.taken(run, tmp_path / "new"):
         raise MedDELError("no room")
-    assert len(ledger.provenance(tmp_path / "new")) == 24
+    assert len(ledger.provenance(run, study.jobs(run), tmp_path / "new")) == 24
     assert "24 new cells kept" in capsys.readouterr().out
     with ledger.taken(run, None):
         assert capsys.readouterr().out == ""

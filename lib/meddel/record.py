@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from typing import Any
 
-from meddel import artefacts, evidence, figures, tables
+from meddel import artefacts, evidence, figures, report, tables, verdicts
+from meddel.config import Run
 from meddel.errors import MedDELError
-from meddel.report import scores
+from meddel.study import ledger
+from meddel.study.run import every_job
 
 _BEGIN, _END = "<!-- results: {name} -->", "<!-- end of results -->"
 
 
-def record(out: Path, folder: Path, command: str) -> list[Path]:
-    """Write the record of the run in `out` into `folder`.
+def record(run: Run, folder: Path, command: str) -> list[Path]:
+    """Write the record of a run into `folder`.
 
     Parameters
     ----------
-    out : Path
-        A run's folder, its study finished.
+    run : Run
+        Its study finished.
     folder : Path
-        Gets ``scores.csv`` (`evidence.final_scores`: the test split at the last epoch), ``results.md`` (the NormDEL
-        table and how it was made), ``segmentation_<head>.png`` (Fig. 4) and ``provenance.json``.
+        Gets ``cells/`` (`meddel.study.ledger`: every finished cell); ``scores.csv`` (`evidence.final_scores`: the test
+        split at the last epoch); ``verdicts.csv``; ``results.md`` (the table and how it was made);
+        ``segmentation_<head>.png`` (Fig. 4) and ``provenance.json``.
     command : str
         What a person types to get it again.
 
     Returns
     -------
     list of Path
-        The files written.
+        The files written, without the ledger's.
 
     Raises
     ------
     MedDELError
-        The study has not been run in `out`.
+        The study has not been run.
     """
-    table = scores(out)
-    made = _made(out)
+    table = report.scores(run.out)
+    jobs = every_job(run)
+    ledger.keep(run, jobs, folder / "cells")
+    made = _made(ledger.provenance(run, jobs, folder / "cells"))
     drawn = {head: figures.fig4(table, head) for head in sorted(set(table["head"].to_pylist()))}
     last = evidence.final_scores(table).sort_values(["set", "head", "selector", "ratio", "seed"])
-    artefacts.write_text(folder / "scores.csv", last.round(6).to_csv(index=False, lineterminator="\n"))
+    judged = verdicts.verdicts(evidence.with_mean_of_sets(last))
+    for name, frame in (("scores", last), ("verdicts", judged)):
+        artefacts.write_text(folder / f"{name}.csv", frame.round(6).to_csv(index=False, lineterminator="\n"))
     artefacts.write_json(folder / "provenance.json", {"command": command, **made})
+    shown = tables.results_text(table).strip()
     text = (
-        f"`{command}`, version {made['version']}, commit {made['commit']}, on {made['machine']} ({made['device']}); "
-        f"the study's cells took {made['seconds'] / 60:.0f} minutes.\n\n"
-        f"```text\n{tables.normdel_text(table).strip()}\n```\n"
+        f"`{command}`, version {made['version']}, on {made['machine']} ({made['device']}); pre-training and segmenting "
+        f"took {made['seconds'] / 3600:.1f} hours of one process.\n\n```text\n{shown}\n```\n"
     )
     artefacts.write_text(folder / "results.md", text)
     pictures = []
@@ -52,7 +59,8 @@ def record(out: Path, folder: Path, command: str) -> list[Path]:
         [picture, vector] = figures.save(figure, folder, f"segmentation_{head}", dpi=110)
         vector.unlink()
         pictures.append(picture)
-    return [folder / "scores.csv", folder / "provenance.json", folder / "results.md", *pictures]
+    names = ("scores.csv", "verdicts.csv", "provenance.json", "results.md")
+    return [*(folder / name for name in names), *pictures]
 
 
 def insert(readme: str, name: str, results: str) -> str:
@@ -71,13 +79,12 @@ def insert(readme: str, name: str, results: str) -> str:
     return f"{before}{begin}\n{results.strip()}\n{_END}{after}"
 
 
-def _made(out: Path) -> dict[str, object]:
-    """Version, commit, machine and device of the cells, and the seconds that all of them took."""
-    paths = sorted(out.glob("study/seed-*/*/*/*.json"))
-    known = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
-    if not known:
-        raise MedDELError("the run holds no finished cell", out / "study", "run meddel run first")
+def _made(known: list[dict[str, Any]]) -> dict[str, Any]:
+    """Version, commit, machine and device of the cells, and the seconds that they took, each encoder counted once."""
+    steps = {entry["scores"]["key"]: entry["scores"] for entry in known}
+    steps |= {entry["pretraining"]["key"]: entry["pretraining"] for entry in known if entry["pretraining"]}
     facts = {
-        key: ", ".join(sorted({entry[key] for entry in known})) for key in ("version", "commit", "machine", "device")
+        name: ", ".join(sorted({step[name] for step in steps.values()}))
+        for name in ("version", "commit", "machine", "device")
     }
-    return {**facts, "seconds": round(sum(entry["seconds"] for entry in known)), "cells": len(known)}
+    return {**facts, "seconds": round(sum(step["seconds"] for step in steps.values())), "cells": len(known)}

@@ -132,23 +132,31 @@ def scores_path(run: Run, cell: Cell, set_name: str, head: Head) -> Path:
 def is_scored(path: Path, wanted: str) -> bool:
     """Tell whether the scores at `path` are finished and of the recipe `wanted`."""
     try:
-        found = json.loads((path.parent / "recipe.json").read_text(encoding="utf-8"))
+        found = json.loads((path.parent / "recipe.json").read_text(encoding="utf-8"))["recipe"]
     except (OSError, ValueError):
         return False
     return found == wanted and path.is_file() and artefacts.read_provenance(path) is not None
 
 
-def write_recipe(path: Path, made: str) -> None:
-    """Note that the scores at `path` are finished and of the recipe `made`."""
-    artefacts.write_json(path.parent / "recipe.json", made)
+def write_recipe(path: Path, made: str, pretraining: artefacts.Provenance | None) -> None:
+    """Note that the scores at `path` are finished, of the recipe `made`, and where their encoder came from."""
+    known = None if pretraining is None else pretraining.model_dump(mode="json")
+    artefacts.write_json(path.parent / "recipe.json", {"recipe": made, "pretraining": known})
+
+
+def read_pretraining(path: Path) -> artefacts.Provenance | None:
+    """Return the provenance of the encoder that the finished scores at `path` belong to; None without pre-training."""
+    known = json.loads((path.parent / "recipe.json").read_text(encoding="utf-8"))["pretraining"]
+    return None if known is None else artefacts.Provenance(**known)
 
 
 def _segmented(run: Run, cell: Cell, set_name: str, head: Head, wanted: str) -> pa.Table:
     path = scores_path(run, cell, set_name, head)
     (path.parent / "recipe.json").unlink(missing_ok=True)
     others = [segmentation_set(run, name, cell.seed) for name in roles(run)[1] if name != set_name]
+    weights = pretrained(run, cell)
     table = HEADS[head](
-        pretrained(run, cell),
+        weights,
         run.profile.encoder,
         segmentation_set(run, set_name, cell.seed),
         run.profile.segment,
@@ -159,5 +167,5 @@ def _segmented(run: Run, cell: Cell, set_name: str, head: Head, wanted: str) -> 
         device=run.device,
         transfer=others,
     )
-    write_recipe(path, wanted)
+    write_recipe(path, wanted, None if weights is None else artefacts.read_provenance(weights))
     return table

@@ -2,8 +2,8 @@
 
 A folder with three files for each seed: ``seed-0.scores.parquet`` (every score of every finished cell) and
 ``seed-0.images.parquet`` (pixel counts per test image), each row with the cell's *recipe*; and ``seed-0.json``, from
-the recipe to the provenance (version, commit, machine, seconds). A study that `restore` is called on finds the cells of
-its own recipe done; all others it computes.
+the recipe to the provenance (version, commit, machine, seconds) of the scores and of the encoder's pre-training. A
+study that `restore` is called on finds the cells of its own recipe done; all others it computes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from meddel import artefacts
 from meddel.config import Head, Run
 from meddel.errors import MedDELError
 from meddel.segment import IMAGES_SCHEMA, SCORES_SCHEMA
-from meddel.study.cell import is_scored, scores_path, write_recipe
+from meddel.study.cell import is_scored, read_pretraining, scores_path, write_recipe
 from meddel.study.grid import Cell
 from meddel.study.recipe import recipe
 from meddel.study.run import every_job
@@ -55,7 +55,8 @@ def keep(run: Run, jobs: Iterable[Job], folder: Path) -> int:
         if fresh:
             parts = {kind: [table] for kind, table in tables.items()}
             for name, path in fresh.items():
-                made[name] = json.loads(artefacts.provenance_path(path).read_text(encoding="utf-8"))
+                known = {"scores": artefacts.read_provenance(path), "pretraining": read_pretraining(path)}
+                made[name] = {step: entry and entry.model_dump(mode="json") for step, entry in known.items()}
                 for kind in _SCHEMAS:
                     table = pq.read_table(path.with_name(f"{kind}.parquet"))
                     parts[kind].append(table.append_column("recipe", pa.array([name] * len(table), pa.string())))
@@ -86,8 +87,9 @@ def restore(run: Run, jobs: Iterable[Job], folder: Path) -> int:
                 for kind, table in tables.items():
                     part = table.filter(pc.equal(table["recipe"], name)).drop_columns("recipe")
                     artefacts.write_table(path.with_name(f"{kind}.parquet"), part)
-                artefacts.write_json(artefacts.provenance_path(path), made[name])
-                write_recipe(path, name)
+                artefacts.write_json(artefacts.provenance_path(path), made[name]["scores"])
+                pretraining = made[name]["pretraining"]
+                write_recipe(path, name, pretraining and artefacts.Provenance(**pretraining))
                 count += 1
     return count
 
@@ -114,10 +116,20 @@ def taken(run: Run, folder: Path | None) -> Iterator[None]:
         print(f"{keep(run, jobs, folder)} new cells kept in {folder}", flush=True)
 
 
-def provenance(folder: Path) -> list[dict[str, Any]]:
-    """Return the provenance of every cell of the ledger in `folder`."""
-    paths = sorted(folder.glob("seed-*.json"))
-    return [entry for path in paths for entry in json.loads(path.read_text(encoding="utf-8")).values()]
+def provenance(run: Run, jobs: Iterable[Job], folder: Path) -> list[dict[str, Any]]:
+    """Return what the ledger in `folder` knows of those of `jobs` that it holds.
+
+    Returns
+    -------
+    list of dict
+        The provenance of ``scores`` and of ``pretraining``; the latter is None for the encoder without pre-training,
+        and the same for all cells of one encoder.
+    """
+    found = []
+    for seed, mine in _by_seed(jobs).items():
+        made, _ = _read(folder, seed)
+        found += [made[name] for name in (recipe(run, *job) for job in mine) if name in made]
+    return found
 
 
 def _by_seed(jobs: Iterable[Job]) -> dict[int, list[Job]]:

@@ -4,7 +4,7 @@ from meddel.tables.comparison import comparison
 from meddel.tables.datadel import table1
 from meddel.tables.pretraining_time import table4
 from meddel.tables.rendered import Rendered, render
-from meddel.tables.results import normdel_text, table3
+from meddel.tables.results import normdel_text, results_text, table3
 from meddel.tables.thresholds import table2
 
-__all__ = ["Rendered", "comparison", "normdel_text", "render", "table1", "table2", "table3", "table4"]
+__all__ = ["Rendered", "comparison", "normdel_text", "render", "results_text", "table1", "table2", "table3", "table4"]

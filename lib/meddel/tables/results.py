@@ -75,7 +75,37 @@ def normdel_text(scores: pa.Table | pd.DataFrame, reading: evidence.Reading = "l
     return "\n".join([*lines, _note(final, reading)]) + "\n"
 
 
-def _conclusions(final: pd.DataFrame, main: str) -> list[str]:
+def results_text(scores: pa.Table | pd.DataFrame, reading: evidence.Reading = "last") -> str:
+    """Return the results of a run in short, as plain aligned text.
+
+    Parameters
+    ----------
+    scores, reading
+        As for `table3`.
+
+    Returns
+    -------
+    str
+        Per head: one table with the foreground IoU of every set, their mean, and NormDEL of the mean; whether the study
+        is sensitive and what it can see; and the verdicts on MedDEL. Those on other selectors are counted.
+    """
+    final = evidence.with_mean_of_sets(evidence.final_scores(scores, reading))
+    main = evidence.MEAN_SET if evidence.MEAN_SET in set(final["set"]) else final["set"].iloc[0]
+    lines = []
+    for head, part in final.groupby("head", sort=True):
+        summary = evidence.summary(part)
+        frame = _wide(summary, _quality, "").drop(columns="group")
+        score = _wide(summary[summary["set"] == main], _normdel, "")[main]
+        frame["NormDEL" if main != evidence.MEAN_SET else "NormDEL of the mean"] = score
+        align = ["left", *["right"] * (frame.shape[1] - 1)]
+        text = frame.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=align)
+        lines += [f"Foreground IoU (%), head {head}", text, ""]
+        lines += [*filter(None, _conclusions(part[part["set"] == main], main, ("meddel",))), ""]
+    return "\n".join([*lines, _note(final, reading)]) + "\n"
+
+
+def _conclusions(final: pd.DataFrame, main: str, spelt_out: tuple[str, ...] | None = None) -> list[str]:
+    """Sensitivity, and a line for each verdict; on selectors other than `spelt_out` their number alone."""
     judged = verdicts.verdicts(final)
     against_random = judged.claim == judged.selector.map(verdicts.beats_random)
     kinds = {"with random": judged[against_random], "with all images": judged[~against_random]}
@@ -91,7 +121,10 @@ def _conclusions(final: pd.DataFrame, main: str) -> list[str]:
             least = f"smallest difference to random that {row.seeds} seeds can see: {percent(row.detectable, 1)} points"
             corrected = f"; {percent(of_many, 1)} as the first of {made} comparisons" if made > 1 else ""
             lines.append(f"{least}{corrected}")
-    return [*lines, *_verdict_lines(judged), evidence.simultaneous(comparisons)]
+    told = judged if spelt_out is None else judged[judged.selector.isin(spelt_out)]
+    rest = judged.drop(told.index).verdict.value_counts()
+    others = "verdicts on the other selectors: " + ", ".join(f"{count} {verdict}" for verdict, count in rest.items())
+    return [*lines, *_verdict_lines(told), others * bool(len(rest)), evidence.simultaneous(comparisons)]
 
 
 def _verdict_lines(judged: pd.DataFrame) -> list[str]:
