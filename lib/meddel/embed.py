@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,7 @@ from meddel.errors import MedDELError
 from meddel.index import data_hash
 from meddel.pixels import Pixels, square
 from meddel.progress import progress
-from meddel.store import SHARD_ROWS, Store, StoreWriter
+from meddel.store import SHARD_ROWS, Store, StoreWriter, locked
 
 Pool = Literal["avg", "token"]
 
@@ -32,7 +32,7 @@ def embed(
     device: str = "cpu",
     pool: Pool = "avg",
     pixels: Pixels | None = None,
-    shard_rows: int = SHARD_ROWS,
+    shard_rows: int | None = None,
 ) -> Store:
     """Embed every image of `index` and return the store.
 
@@ -56,8 +56,9 @@ def embed(
         Mean of the patch tokens, or the class token.
     pixels : Pixels or None
         Decoded images that hold all of the index's, of the model's size; None decodes the files.
-    shard_rows : int
-        Rows a shard, the unit in which work that was cut off goes on.
+    shard_rows : int or None
+        Rows a shard, the unit in which work that was cut off goes on. None: a sixty-fourth of the images, from 1,024 to
+        32,768 of them.
 
     Returns
     -------
@@ -87,27 +88,11 @@ def embed(
         "pool": pool,
         "precision": "bfloat16" if torch.device(device).type == "cuda" else "float32",
     }
-    writer = StoreWriter(out, index, config.width, encoder=facts, shard_rows=shard_rows)
-    if artefacts.is_finished(writer.folder / "store.json", writer.key) and not writer.next_rows:
-        return Store.open(out)
-    model = model.to(device).eval()
-    recorded = artefacts.recorded(
-        writer.folder / "store.json",
-        writer.key,
-        parameters={**facts, "batch": batch},
-        data_hash=data_hash(index),
-        device=device,
-    )
-    with recorded, progress(what="embed", total=index.num_rows, unit="image") as bar:
-        bar.update(writer.done)
-        squares = _squares(index.slice(writer.done), pixels, config.image_size)
-        while rows := writer.next_rows:
-            parts = []
-            for start in range(rows.start, rows.stop, batch):
-                stack = np.stack(list(islice(squares, min(batch, rows.stop - start))))
-                parts.append(_on_device(model, stack, device, pool))
-                bar.update(len(stack))
-            writer.append(np.concatenate(parts))
+    rows_each = min(max(SHARD_ROWS // 32, index.num_rows // 64), SHARD_ROWS) if shard_rows is None else shard_rows
+    with locked(Path(out)):
+        writer = StoreWriter(out, index, config.width, encoder=facts, shard_rows=rows_each)
+        if writer.next_rows or not artefacts.is_finished(writer.folder / "store.json", writer.key):
+            _fill(writer, model.to(device).eval(), facts, batch, device, pool, pixels)
     return Store.open(out)
 
 
@@ -132,6 +117,35 @@ def embed_batch(model: VisionTransformer, batch: Tensor, pool: Pool = "avg") -> 
         tokens = model(encoder.normalise(batch, *encoder.statistics(model)))
         pooled = tokens[:, 0] if pool == "token" else tokens[:, model.num_prefix_tokens :].float().mean(dim=1)
     return pooled.float()
+
+
+def _fill(
+    writer: StoreWriter,
+    model: VisionTransformer,
+    facts: dict[str, Any],
+    batch: int,
+    device: str,
+    pool: Pool,
+    pixels: Pixels | None,
+) -> None:
+    """Embed what the writer still waits for."""
+    recorded = artefacts.recorded(
+        writer.folder / "store.json",
+        writer.key,
+        parameters={**facts, "batch": batch},
+        data_hash=data_hash(writer.index),
+        device=device,
+    )
+    total = writer.index.num_rows
+    with recorded, progress(what="embed", total=total, unit="image", done=writer.done) as bar:
+        squares = _squares(writer.index.slice(writer.done), pixels, facts["config"]["image_size"])
+        while rows := writer.next_rows:
+            parts = []
+            for start in range(rows.start, rows.stop, batch):
+                stack = np.stack(list(islice(squares, min(batch, rows.stop - start))))
+                parts.append(_on_device(model, stack, device, pool))
+                bar.update(len(stack))
+            writer.append(np.concatenate(parts))
 
 
 def _squares(index: pa.Table, pixels: Pixels | None, size: int) -> Iterator[np.ndarray]:

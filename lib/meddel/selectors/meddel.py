@@ -21,7 +21,6 @@ exactly by a prefix of that ranking, and the prefixes are nested.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -32,58 +31,11 @@ import meddel_kernels as kernels
 from meddel.config import Keep
 from meddel.errors import MedDELError
 from meddel.progress import progress
-from meddel.selectors.base import budget_for, check_budget, check_embeddings, register, selection
+from meddel.selectors.base import check_budget, check_embeddings, register
+from meddel.selectors.ranking import Ranking, budget_at, eta_curve, eta_for, order_within, ranked
 
-
-@dataclass(frozen=True)
-class Ranking:
-    """All n images in the order in which MedDEL keeps them, and why.
-
-    Attributes
-    ----------
-    order : int64 [n]
-        Rows of the index, first to keep first. Images that passed the eps filter come first, by ascending M; the first
-        ones of the clusters, which have no M, lead, that of the largest cluster first. Outliers come last, by ascending
-        distance. Ties go by id.
-    cosine : float64 [n]
-        M, by row (as all that follow): -inf for the first of a cluster and for outliers.
-    partner : int64 [n]
-        The row that M is reached with, -1 for none.
-    distance : float64 [n]
-        Euclidean distance between the unit embedding and its centroid.
-    cluster : int32 [n]
-    outlier : bool [n]
-    """
-
-    order: np.ndarray
-    cosine: np.ndarray
-    partner: np.ndarray
-    distance: np.ndarray
-    cluster: np.ndarray
-    outlier: np.ndarray
-
-    @property
-    def ascending(self) -> np.ndarray:
-        """M of the images that passed the eps filter, ascending: float64."""
-        return np.sort(self.cosine[~self.outlier])
-
-    def selection(self, index: pa.Table, budget: int) -> pa.Table:
-        """Return the selection that keeps the first `budget` images.
-
-        Who goes is an ``outlier``, or the ``duplicate`` of its partner, or, as the first of its cluster where there are
-        more clusters than budget, ``not drawn``. A partner may be gone too: the rule is not greedy.
-        """
-        reason = np.where(self.outlier, "outlier", np.where(self.partner < 0, "not drawn", "duplicate"))
-        return selection(
-            index,
-            self.order,
-            budget,
-            reason=reason,
-            partner=self.partner,
-            cosine=self.cosine,
-            distance=self.distance,
-            cluster=self.cluster,
-        )
+__all__ = ["Ranking", "at_threshold", "check_kernels", "check_settings", "check_threshold", "clusters_for", "eta_curve"]
+__all__ += ["eta_for", "rank", "select"]
 
 
 def rank(
@@ -130,35 +82,21 @@ def rank(
     """
     check_embeddings(embeddings, index)
     n = index.num_rows
-    k = max(1, round(np.sqrt(n / 2))) if k is None else k
-    _check_settings(n, k, iterations, eps, keep)
-    _check_kernels(backend, threads)
+    k = clusters_for(n) if k is None else k
+    check_settings(n, k, iterations, eps, keep)
+    check_kernels(backend, threads)
     work_on = {"backend": backend, "threads": threads}
     by_id = pc.sort_indices(index["id"]).to_numpy().astype(np.int64)
-    row = np.argsort(by_id)  # where each row of the index stands among the ids
     unit = kernels.unit_rows(embeddings[by_id])
     seed, drawn = int(rng.integers(2**63)), rng.permutation(n)
     with progress(what="K-means", total=iterations, unit="iteration") as bar:
         clusters = kernels.kmeans(
             unit, k, seed=seed, iterations=iterations, callback=lambda *_: bar.update(), **work_on
         )
-    outlier = clusters.distances > eps
-    priority = {"near": clusters.distances, "far": -clusters.distances, "random": drawn}[keep]
-    inside = np.lexsort((priority, clusters.labels))
-    inside = inside[~outlier[inside]]
-    sizes = np.bincount(clusters.labels[inside], minlength=k)
-    offsets = np.concatenate([[0], np.cumsum(sizes)])
+    inside, offsets = order_within(clusters.labels, clusters.distances, k, eps=eps, keep=keep, drawn=drawn)
     with progress(what="compare within clusters", total=len(inside), unit="image") as bar:
         cosine, partner = kernels.row_max_cosine(unit, inside, offsets, callback=bar.update, **work_on)
-    size = np.where(partner < 0, sizes[clusters.labels], 0)
-    return Ranking(
-        order=by_id[np.lexsort((np.where(outlier, clusters.distances, -size), np.where(outlier, np.inf, cosine)))],
-        cosine=cosine[row],
-        partner=np.where(partner < 0, -1, by_id[partner])[row],
-        distance=clusters.distances[row],
-        cluster=clusters.labels[row],
-        outlier=outlier[row],
-    )
+    return ranked(clusters.labels, clusters.distances, cosine, partner, offsets, eps=eps, by_id=by_id)
 
 
 @register("meddel")
@@ -228,47 +166,25 @@ def at_threshold(
     MedDELError
         `eta` is out of range, the eps filter leaves no image, or as for `rank`.
     """
-    if not -1 <= eta <= 1:
-        raise MedDELError(f"eta {eta} is no cosine", fix="give a threshold from -1 to 1, such as 0.95")
+    check_threshold(eta)
     settings = {"k": k, "iterations": iterations, "eps": eps, "keep": keep, "backend": backend, "threads": threads}
     ranking = rank(embeddings, index, rng, **settings)
-    budget = int(np.searchsorted(ranking.ascending, eta, side="right"))
-    if not budget:
-        raise MedDELError(f"every image is farther than eps = {eps} from its centroid", fix="raise eps or k")
-    return ranking.selection(index, budget)
+    return ranking.selection(index, budget_at(ranking, eta, eps))
 
 
-def eta_curve(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
-    """Return the retention ratio as a function of eta (Table 2, for all thresholds).
-
-    Returns
-    -------
-    eta : float64 [m]
-        -1 and every value at which the ratio rises, ascending.
-    ratio : float64 [m]
-        The share of all images that `at_threshold` keeps from this eta up to the next. Its last value is below 1 by
-        the share of outliers.
-    """
-    ascending = ranking.ascending
-    eta = np.unique(np.concatenate([[-1.0], ascending[np.isfinite(ascending)]]))
-    return eta, np.searchsorted(ascending, eta, side="right") / len(ranking.order)
+def clusters_for(n: int) -> int:
+    """Return the number of clusters of `n` images where none is given: sqrt(n / 2), rounded, at least 1."""
+    return max(1, round(np.sqrt(n / 2)))
 
 
-def eta_for(ranking: Ranking, ratio: float) -> float | None:
-    """Return the least eta in [-1, 1] at which at least the share `ratio` of the images stays (Table 2).
-
-    None if the eps filter leaves fewer. Where cosines tie, the threshold keeps more than the ratio asks for.
-
-    Raises
-    ------
-    MedDELError
-        `ratio` lies outside (0, 1].
-    """
-    ascending, budget = ranking.ascending, budget_for(ratio, len(ranking.order))
-    return None if budget > len(ascending) else float(max(-1.0, ascending[budget - 1]))
+def check_threshold(eta: float) -> None:
+    """Refuse, by `MedDELError`, what is no cosine."""
+    if not -1 <= eta <= 1:
+        raise MedDELError(f"eta {eta} is no cosine", fix="give a threshold from -1 to 1, such as 0.95")
 
 
-def _check_settings(n: int, k: int, iterations: int, eps: float, keep: str) -> None:
+def check_settings(n: int, k: int, iterations: int, eps: float, keep: str) -> None:
+    """Refuse, by `MedDELError`, settings of `rank` that are out of range for `n` images."""
     if not 1 <= k <= n:
         raise MedDELError(f"k = {k} clusters of {n} images", fix=f"give a k from 1 to {n}")
     if iterations < 1:
@@ -279,7 +195,8 @@ def _check_settings(n: int, k: int, iterations: int, eps: float, keep: str) -> N
         raise MedDELError(f"unknown keep rule {keep!r}", fix=f"choose one of {', '.join(get_args(Keep))}")
 
 
-def _check_kernels(backend: str, threads: int | None) -> None:
+def check_kernels(backend: str, threads: int | None) -> None:
+    """Refuse, by `MedDELError`, a back end that is unknown or can't run here, and a number of threads below 1."""
     if backend not in get_args(kernels.Backend):
         choices = ", ".join(get_args(kernels.Backend))
         raise MedDELError(f"unknown back end {backend!r}", fix=f"choose one of {choices}")
