@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("lib", "kernels", "notebooks", "data_manifests", "tests")
+FOLDERS = ("lib", "kernels", "notebooks", "data_manifests", "docs", "tests")
 TOP_LEVEL = {
     *FOLDERS,
     *("README.md", "LICENSE", "CITATION.cff", "Makefile", "pyproject.toml", "requirements.lock", "environment.yml"),
@@ -26,6 +26,7 @@ MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
 MAX_CELLS, MAX_PARAMETERS = 40, 8
 
 IMPORT_NAMES = {
+    "axe-playwright-python": "axe_playwright_python",
     "cuda-core": "cuda",
     "cupy-cuda13x": "cupy",
     "faiss-cpu": "faiss",
@@ -51,11 +52,14 @@ USED_AS_TOOLS = {
     "hatchling": "builds the distribution (pyproject.toml)",
     "ipykernel": "runs the notebooks",
     "jupyterlab": "opens the notebooks",
+    "myst-nb": "reads the notebooks for the site (docs/conf.py)",
     "nbstripout": "checks the notebooks (Makefile)",
     "numba-cuda": "Numba's CUDA target, imported as `numba.cuda` (kernels/meddel_kernels/numba_cuda)",
+    "pydata-sphinx-theme": "dresses the site (docs/conf.py)",
     "pytest-timeout": "`timeout` in pyproject.toml",
     "pytest-xdist": "`-n` in the Makefile",
     "ruff": "checks style (Makefile)",
+    "sphinxcontrib-bibtex": "the site's bibliography (docs/conf.py)",
     "tabulate": "pandas' `to_markdown` (lib/meddel/tables)",
     "uv": "writes the lock (Makefile)",
 }

@@ -124,7 +124,7 @@ def run(task: Task, head: Head, prepare: Prepare) -> pa.Table:
         parameters = {
             "encoder": task.encoder_config.model_dump(),
             "segment": task.config.model_dump(),
-            "weights": None if task.encoder is None else str(task.encoder),
+            "weights": None if task.encoder is None else artefacts.hash_of_file(task.encoder),
             "head": head,
         }
         data_hash = task.data.content_hash()

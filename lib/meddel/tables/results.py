@@ -86,8 +86,9 @@ def results_text(scores: pa.Table | pd.DataFrame, reading: evidence.Reading = "l
     Returns
     -------
     str
-        Per head: one table with the foreground IoU of every set, their mean, and NormDEL of the mean; whether the study
-        is sensitive and what it can see; and the verdicts on MedDEL. Those on other selectors are counted.
+        Per head: one table with the foreground IoU of every set, their mean, and NormDEL of the mean; then, for the
+        mean and for every set that is sensitive by itself, what it can see and the verdicts on MedDEL. Those on other
+        selectors are counted.
     """
     final = evidence.with_mean_of_sets(evidence.final_scores(scores, reading))
     main = evidence.MEAN_SET if evidence.MEAN_SET in set(final["set"]) else final["set"].iloc[0]
@@ -100,7 +101,10 @@ def results_text(scores: pa.Table | pd.DataFrame, reading: evidence.Reading = "l
         align = ["left", *["right"] * (frame.shape[1] - 1)]
         text = frame.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=align)
         lines += [f"Foreground IoU (%), head {head}", text, ""]
-        lines += [*filter(None, _conclusions(part[part["set"] == main], main, ("meddel",))), ""]
+        seen = evidence.sensitivity(part)
+        others = seen[seen.sensitive & (seen["set"] != main)]["set"]
+        for name in (main, *others):
+            lines += [*filter(None, _conclusions(part[part["set"] == name], name, ("meddel",))), ""]
     return "\n".join([*lines, _note(final, reading)]) + "\n"
 
 

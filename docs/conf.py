@@ -1,0 +1,69 @@
+"""Sphinx's settings for the site. `python -m meddel.site` gathers the sources and calls Sphinx."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from meddel import __version__
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "extensions"))
+
+project = "Data-effective learning"
+author = "The data-effective learning compendium authors"
+project_copyright = author
+version = release = __version__
+language = "en"
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinxcontrib.bibtex",
+    "docstrings",
+    "mathml",
+]
+exclude_patterns = ["notebooks/costs.txt", "static"]
+
+# The notebooks are shown as the run left them.
+nb_execution_mode = "off"
+nb_mime_priority_overrides = [("html", "text/markdown", 0)]
+nb_render_markdown_format = "myst"
+nb_merge_streams = True
+nb_ipywidgets_js = {}
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+myst_update_mathjax = False
+html_math_renderer = "mathml"
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_default_options = {"exclude-members": "model_config"}
+napoleon_google_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+default_role = "py:obj"
+# A bare name in a docstring may belong to several modules; the first is as good as the others.
+suppress_warnings = ["ref.python"]
+
+bibtex_bibfiles = ["reference/references.bib"]
+bibtex_default_style = "alpha"
+
+html_theme = "pydata_sphinx_theme"
+html_title = project
+html_static_path = ["static"]
+html_favicon = "static/favicon.svg"
+html_css_files = ["site.css"]
+html_js_files = [(name, {"defer": "defer"}) for name in ("sort_tables.js", "mend_roles.js")]
+html_context = {"default_mode": "auto"}
+html_copy_source = html_show_sourcelink = False
+html_show_sphinx = False
+html_domain_indices = False
+html_sidebars = {"index": [], "search": []}
+html_theme_options = {
+    "navbar_end": ["theme-switcher"],
+    "navigation_with_keys": False,
+    "show_toc_level": 2,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}

@@ -1,0 +1,32 @@
+"""``python -m meddel.site``: build the site of a finished run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from meddel.errors import MedDELError
+from meddel.site.build import build
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command and return its exit code: 0 done, 1 a problem said in one line, 130 interrupted."""
+    parser = argparse.ArgumentParser("python -m meddel.site", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("out"), help="folder of a finished run (default: out)")
+    parser.add_argument("--target", type=Path, help="folder of the site, replaced as a whole (default: OUT/site)")
+    parser.add_argument("--strict", action="store_true", help="let a warning of Sphinx be an error")
+    given = parser.parse_args(arguments)
+    try:
+        print(build(given.out, given.target or given.out / "site", strict=given.strict))
+    except MedDELError as error:
+        print(f"meddel.site: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("meddel.site: interrupted; run the same again", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
