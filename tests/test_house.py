@@ -59,6 +59,7 @@ USED_AS_TOOLS = {
     "pytest-timeout": "`timeout` in pyproject.toml",
     "pytest-xdist": "`-n` in the Makefile",
     "ruff": "checks style (Makefile)",
+    "sphinx": "builds the site (lib/meddel/site)",
     "sphinxcontrib-bibtex": "the site's bibliography (docs/conf.py)",
     "tabulate": "pandas' `to_markdown` (lib/meddel/tables)",
     "uv": "writes the lock (Makefile)",

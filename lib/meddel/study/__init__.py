@@ -5,7 +5,7 @@ from meddel.study.cell import folder, pretrained, scores, selection, store, whol
 from meddel.study.data import Pool, pool, roles, segmentation_set, study_index, study_pixels
 from meddel.study.grid import Cell, cells, equal_epochs_cells, heads, shorter_cells
 from meddel.study.recipe import recipe
-from meddel.study.run import add_selector, jobs, run_study
+from meddel.study.run import add_selector, frozen, jobs, run_study
 
 __all__ = [
     "Cell",
@@ -14,6 +14,7 @@ __all__ = [
     "cells",
     "equal_epochs_cells",
     "folder",
+    "frozen",
     "heads",
     "jobs",
     "ledger",

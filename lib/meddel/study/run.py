@@ -15,19 +15,35 @@ from meddel.study.grid import Cell, cells, equal_epochs_cells, heads, selected_c
 from meddel.study.recipe import recipe
 
 
-def jobs(run: Run, grid: list[Cell] | None = None) -> list[tuple[Cell, str, Head]]:
-    """Return what `grid` (default: Table 3's) is scored on, in order: each cell on each downstream set, each head."""
+def jobs(
+    run: Run, grid: list[Cell] | None = None, only: tuple[Head, ...] | None = None
+) -> list[tuple[Cell, str, Head]]:
+    """Return what `grid` (default: Table 3's) is scored on, in order: each cell on each downstream set, each head.
+
+    `only` leaves out other heads than these.
+    """
     wanted = cells(run) if grid is None else grid
-    return [(cell, name, head) for cell in wanted for name in roles(run)[1] for head in heads(run, cell.seed)]
+    return [
+        (cell, name, head)
+        for cell in wanted
+        for name in roles(run)[1]
+        for head in heads(run, cell.seed)
+        if only is None or head in only
+    ]
 
 
 def every_job(run: Run) -> list[tuple[Cell, str, Head]]:
     """Return the jobs of all grids: Table 3's, the one at equal epochs, and Table 4's."""
-    return jobs(run, [*cells(run), *equal_epochs_cells(run), *shorter_cells(run)])
+    return [*jobs(run, [*cells(run), *shorter_cells(run)]), *jobs(run, equal_epochs_cells(run), frozen(run))]
 
 
-def run_study(run: Run, grid: list[Cell] | None = None) -> pa.Table:
-    """Compute what is missing of `grid` (default: Table 3's) and return all its scores.
+def frozen(run: Run) -> tuple[Head, ...]:
+    """Return the head that costs least: the probe on the frozen encoder, or all where the profile has no probe."""
+    return ("probe",) if "probe" in run.profile.segment.heads else run.profile.segment.heads
+
+
+def run_study(run: Run, grid: list[Cell] | None = None, only: tuple[Head, ...] | None = None) -> pa.Table:
+    """Compute what is missing of `grid` (default: Table 3's) and return all its scores, those of the heads `only`.
 
     Returns
     -------
@@ -40,11 +56,11 @@ def run_study(run: Run, grid: list[Cell] | None = None) -> pa.Table:
     MedDELError
         A selector of the grid that is not this library's breaks a rule of `meddel.selectors.contract`.
     """
-    todo = jobs(run, grid)
+    todo = jobs(run, grid, only)
     for name in dict.fromkeys(cell.selector for cell, _, _ in todo):
         _require_contract(name)
     table = pa.concat_tables([scores(run, *job) for job in progress(todo, what="study", unit="score")])
-    if grid is None:
+    if grid is None and only is None:
         table = pa.concat_tables([table, *_added(run)])
         artefacts.write_table(run.out / "scores.parquet", table)
     return table
