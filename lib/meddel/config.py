@@ -166,7 +166,7 @@ _PROFILES: dict[str, dict[str, Any]] = {
         "tuned_seeds": 3,
         "encoder": {"image_size": 64, "patch_size": 8, "width": 128, "depth": 6, "heads": 4},
         "pretrain": {
-            "method": "mae", "images_seen": 120_000, "batch": 64, "lr": 1.5e-3, "decoder_width": 64, "decoder_depth": 2,
+            "method": "mae", "images_seen": 120_000, "batch": 16, "lr": 7e-4, "decoder_width": 64, "decoder_depth": 2,
         },
         "segment": {
             "heads": ("mlp", "probe"), "labels": 200, "epochs": 20, "batch": 16, "lr": 1e-3, "hidden": 256,
