@@ -31,7 +31,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def values(out: Path) -> dict[str, object]:
     """What ``meddel run`` gives to the notebooks."""
-    return {"profile": "smoke", "seed": 0, "data": "", "out": str(out)}
+    return {"profile": "smoke", "seed": 0, "seeds": 0, "data": "", "out": str(out), "selectors": ""}
 
 
 def pages(out: Path) -> list[Path]:
@@ -121,7 +121,8 @@ def test_what_papermill_injects_is_refused_by_the_notebook(
 ) -> None:
     target = tmp_path / "x.ipynb"
     with pytest.raises(PapermillExecutionError) as error:
-        papermill.execute_notebook(str(NOTEBOOKS[-2]), str(target), values | {"out": str(tmp_path / "out")} | changes)
+        taken = runner.parameters_for(NOTEBOOKS[-2], values)
+        papermill.execute_notebook(str(NOTEBOOKS[-2]), str(target), taken | {"out": str(tmp_path / "out")} | changes)
     assert error.value.ename == "MedDELError"
     assert f"parameter {next(iter(changes))}".split()[0] in error.value.evalue
     assert not (tmp_path / "out").exists()

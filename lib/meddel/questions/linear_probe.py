@@ -53,7 +53,8 @@ def embeddings(
     """
     model = encoders.build(config, seed).eval() if weights is None else encoders.load(weights)[0]
     model = model.to(device)
-    parts = torch.from_numpy(np.ascontiguousarray(images)).split(_BATCH)
+    # copied part by part: torch warns of a map that can't be written
+    parts = (torch.from_numpy(np.array(images[start : start + _BATCH])) for start in range(0, len(images), _BATCH))
     return torch.cat([embed.embed_batch(model, part.to(device)).cpu() for part in parts]).numpy()
 
 
