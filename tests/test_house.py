@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Container, Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import nbformat
@@ -123,7 +124,7 @@ def project() -> dict:
 
 def requirements() -> dict[str, Requirement]:
     """What pyproject.toml declares, what is optional included, by canonical name."""
-    lines = [*project()["dependencies"], *sum(project()["optional-dependencies"].values(), [])]
+    lines = [*project()["dependencies"], *chain.from_iterable(project()["optional-dependencies"].values())]
     return {canonicalize_name(requirement.name): requirement for requirement in map(Requirement, lines)}
 
 

@@ -120,9 +120,9 @@ def test_what_papermill_injects_is_refused_by_the_notebook(
     values: dict[str, object], tmp_path: Path, changes: dict[str, object]
 ) -> None:
     target = tmp_path / "x.ipynb"
+    given = runner.parameters_for(NOTEBOOKS[-2], values) | {"out": str(tmp_path / "out")} | changes
     with pytest.raises(PapermillExecutionError) as error:
-        taken = runner.parameters_for(NOTEBOOKS[-2], values)
-        papermill.execute_notebook(str(NOTEBOOKS[-2]), str(target), taken | {"out": str(tmp_path / "out")} | changes)
+        papermill.execute_notebook(str(NOTEBOOKS[-2]), str(target), given)
     assert error.value.ename == "MedDELError"
     assert f"parameter {next(iter(changes))}".split()[0] in error.value.evalue
     assert not (tmp_path / "out").exists()
