@@ -9,58 +9,23 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 
 from meddel import artefacts, selectors, study
-from meddel.config import Profile, Run, validated
+from meddel.config import Run
 from meddel.errors import MedDELError
 from meddel.study import Cell
+from tests.study_cases import PROFILE, draw_data, forget, run_of
 
-PROFILE = {
-    "name": "smoke",
-    "ratios": (0.1, 0.5),
-    "seeds": 2,
-    "compute_shares": (0.5, 1.0),
-    "encoder": {"image_size": 32, "patch_size": 8, "width": 32, "depth": 1, "heads": 2},
-    "pretrain": {"method": "simclr", "images_seen": 96, "batch": 16, "lr": 1e-3},
-    "segment": {"heads": ("probe",), "labels": 8, "epochs": 1, "batch": 8, "hidden": 16, "probe_epochs": 3},
-}
 CELLS = ["none", "all", "random-0.1", "meddel-0.1", "random-0.5", "meddel-0.5"]
-
-
-def draw(folder: Path, count: int, seed: int, masked: int) -> None:
-    """Pictures of a bright disc on noise, the first `masked` of them with its mask."""
-    rng = np.random.default_rng(seed)
-    row, column = np.mgrid[:32, :32]
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
-    for number in range(count):
-        disc = np.hypot(row - rng.integers(8, 24), column - rng.integers(8, 24)) < rng.integers(4, 9)
-        image = np.clip(rng.normal(90 + 90 * disc[..., None], 25, (32, 32, 3)), 0, 255).astype(np.uint8)
-        Image.fromarray(image).save(folder / "images" / f"{number:02d}.png")
-        if number < masked:
-            Image.fromarray(255 * disc.astype(np.uint8)).save(folder / "masks" / f"{number:02d}.png")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A source, whose last ten images are copies of a set's first ones; and two sets, one with images without mask."""
-    folder = tmp_path_factory.mktemp("data")
-    draw(folder / "frames", 20, seed=1, masked=0)
-    draw(folder / "polyps", 34, seed=2, masked=30)
-    draw(folder / "tools", 20, seed=3, masked=20)
-    for number in range(10):
-        shutil.copy(folder / "polyps" / "images" / f"{number:02d}.png", folder / "frames" / "images" / f"c{number}.png")
-    return folder
-
-
-def run_of(data: Path, out: Path, **changes: object) -> Run:
-    return Run(profile=validated(Profile, PROFILE | changes), data=data, out=out)
+    return draw_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +37,6 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def table(run: Run) -> pa.Table:
     """The scores of a whole study."""
     return study.run_study(run)
-
-
-def forget() -> None:
-    """Forget what is kept in memory, as a new process has."""
-    for cached in (study.study_index, study.study_pixels, study.segmentation_set, study.pool, study.store):
-        cached.cache_clear()
 
 
 def files(out: Path, pattern: str = "**/*") -> dict[str, tuple[int, str]]:
