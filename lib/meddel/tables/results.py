@@ -62,15 +62,13 @@ def normdel_text(scores: pa.Table | pd.DataFrame, reading: evidence.Reading = "l
         difference that the study can see; then one line per verdict on the mean of the sets (or on the only set).
     """
     final = evidence.with_mean_of_sets(evidence.final_scores(scores, reading))
-    main = evidence.MEAN_SET if evidence.MEAN_SET in set(final["set"]) else final["set"].iloc[0]
+    main = _main_set(final)
     lines = []
     for head, part in final.groupby("head", sort=True):
         summary = evidence.summary(part)
         for title, cell in (("Foreground IoU (%)", _quality), ("NormDEL (%) of the foreground IoU", _normdel)):
             frame = _wide(summary, cell, "").drop(columns="group")
-            align = ["left", *["right"] * (frame.shape[1] - 1)]
-            text = frame.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=align)
-            lines += [f"{title}, head {head}", text, ""]
+            lines += [f"{title}, head {head}", _aligned(frame), ""]
         lines += [*filter(None, _conclusions(part[part["set"] == main], main)), ""]
     return "\n".join([*lines, _note(final, reading)]) + "\n"
 
@@ -91,21 +89,30 @@ def results_text(scores: pa.Table | pd.DataFrame, reading: evidence.Reading = "l
         selectors are counted.
     """
     final = evidence.with_mean_of_sets(evidence.final_scores(scores, reading))
-    main = evidence.MEAN_SET if evidence.MEAN_SET in set(final["set"]) else final["set"].iloc[0]
+    main = _main_set(final)
     lines = []
     for head, part in final.groupby("head", sort=True):
         summary = evidence.summary(part)
         frame = _wide(summary, _quality, "").drop(columns="group")
         score = _wide(summary[summary["set"] == main], _normdel, "")[main]
         frame["NormDEL" if main != evidence.MEAN_SET else "NormDEL of the mean"] = score
-        align = ["left", *["right"] * (frame.shape[1] - 1)]
-        text = frame.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=align)
-        lines += [f"Foreground IoU (%), head {head}", text, ""]
+        lines += [f"Foreground IoU (%), head {head}", _aligned(frame), ""]
         seen = evidence.sensitivity(part)
         others = seen[seen.sensitive & (seen["set"] != main)]["set"]
         for name in (main, *others):
             lines += [*filter(None, _conclusions(part[part["set"] == name], name, ("meddel",))), ""]
     return "\n".join([*lines, _note(final, reading)]) + "\n"
+
+
+def _main_set(final: pd.DataFrame) -> str:
+    """The mean of the sets, or the only set."""
+    return evidence.MEAN_SET if evidence.MEAN_SET in set(final["set"]) else final["set"].iloc[0]
+
+
+def _aligned(frame: pd.DataFrame) -> str:
+    """A table as plain text, its first column to the left and the others to the right."""
+    align = ["left", *["right"] * (frame.shape[1] - 1)]
+    return frame.to_markdown(index=False, tablefmt="simple", disable_numparse=True, colalign=align)
 
 
 def _conclusions(final: pd.DataFrame, main: str, spelt_out: tuple[str, ...] | None = None) -> list[str]:
