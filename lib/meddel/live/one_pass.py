@@ -13,14 +13,13 @@ from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 import meddel_kernels as kernels
 from meddel.config import Keep
 from meddel.errors import MedDELError
 from meddel.progress import progress
 from meddel.selectors.inputs import check_embeddings
-from meddel.selectors.meddel import check_kernels, check_settings, clusters_for
+from meddel.selectors.meddel import check_kernels, check_settings, clustered, clusters_for
 from meddel.selectors.ranking import Ranking, order_within, ranked
 
 _MOST_OF_A_CLUSTER = 8192  # its cosines and neighbours take 16 bytes a pair: 1 GiB
@@ -125,14 +124,7 @@ def one_pass(
     for keep in keeps:
         check_settings(n, k, iterations, 1.0, keep)
     check_kernels(backend, threads)
-    work_on = {"backend": backend, "threads": threads}
-    by_id = pc.sort_indices(index["id"]).to_numpy().astype(np.int64)
-    unit = kernels.unit_rows(embeddings[by_id])
-    seed, drawn = int(rng.integers(2**63)), rng.permutation(n)
-    with progress(what="K-means", total=iterations, unit="iteration") as bar:
-        clusters = kernels.kmeans(
-            unit, k, seed=seed, iterations=iterations, callback=lambda *_: bar.update(), **work_on
-        )
+    by_id, unit, drawn, clusters = clustered(embeddings, index, rng, k, iterations, backend, threads)
     labels, distances = clusters.labels, clusters.distances
     largest = int(np.bincount(labels).max())
     if largest > _MOST_OF_A_CLUSTER:
@@ -143,7 +135,7 @@ def one_pass(
     with progress(what="compare within clusters", total=n, unit="image") as bar:
         for start, stop in pairwise(offsets):
             members = inside[start:stop]
-            cosines = _cosines(unit[members], work_on)
+            cosines = _cosines(unit[members], {"backend": backend, "threads": threads})
             for keep, order in orders.items():
                 parts[keep].append(_steps(members, distances[members], cosines, order))
             bar.update(len(members))

@@ -21,7 +21,7 @@ exactly by a prefix of that ranking, and the prefixes are nested.
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -33,9 +33,52 @@ from meddel.errors import MedDELError
 from meddel.progress import progress
 from meddel.selectors.base import check_budget, check_embeddings, register
 from meddel.selectors.ranking import Ranking, budget_at, eta_curve, eta_for, order_within, ranked
+from meddel_kernels.clustering import KMeans
 
 __all__ = ["Ranking", "at_threshold", "check_kernels", "check_settings", "check_threshold", "clusters_for", "eta_curve"]
 __all__ += ["eta_for", "rank", "select"]
+
+
+class Clustered(NamedTuple):
+    """What MedDEL's rules work on: rows in the order of their ids, so that the order of the index changes nothing.
+
+    Attributes
+    ----------
+    by_id : int64 [n]
+        The index's row at each place.
+    unit : float64 [n, d]
+        Unit embeddings by place.
+    drawn : int64 [n]
+        A permutation, for ``keep="random"``.
+    clusters : KMeans
+        By place.
+    """
+
+    by_id: np.ndarray
+    unit: np.ndarray
+    drawn: np.ndarray
+    clusters: KMeans
+
+
+def clustered(
+    embeddings: np.ndarray,
+    index: pa.Table,
+    rng: np.random.Generator,
+    k: int,
+    iterations: int,
+    backend: kernels.Backend,
+    threads: int | None,
+) -> Clustered:
+    """Cluster the unit embeddings into `k` clusters; parameters as for `rank`, checked before."""
+    by_id = pc.sort_indices(index["id"]).to_numpy().astype(np.int64)
+    unit = kernels.unit_rows(embeddings[by_id])
+    seed, drawn = int(rng.integers(2**63)), rng.permutation(index.num_rows)
+    work_on = {"backend": backend, "threads": threads}
+    with progress(what="K-means", total=iterations, unit="iteration") as bar:
+        clusters = kernels.kmeans(
+            unit, k, seed=seed, iterations=iterations, callback=lambda *_: bar.update(), **work_on
+        )
+    return Clustered(by_id, unit, drawn, clusters)
 
 
 def rank(
@@ -85,17 +128,12 @@ def rank(
     k = clusters_for(n) if k is None else k
     check_settings(n, k, iterations, eps, keep)
     check_kernels(backend, threads)
-    work_on = {"backend": backend, "threads": threads}
-    by_id = pc.sort_indices(index["id"]).to_numpy().astype(np.int64)
-    unit = kernels.unit_rows(embeddings[by_id])
-    seed, drawn = int(rng.integers(2**63)), rng.permutation(n)
-    with progress(what="K-means", total=iterations, unit="iteration") as bar:
-        clusters = kernels.kmeans(
-            unit, k, seed=seed, iterations=iterations, callback=lambda *_: bar.update(), **work_on
-        )
+    by_id, unit, drawn, clusters = clustered(embeddings, index, rng, k, iterations, backend, threads)
     inside, offsets = order_within(clusters.labels, clusters.distances, k, eps=eps, keep=keep, drawn=drawn)
     with progress(what="compare within clusters", total=len(inside), unit="image") as bar:
-        cosine, partner = kernels.row_max_cosine(unit, inside, offsets, callback=bar.update, **work_on)
+        cosine, partner = kernels.row_max_cosine(
+            unit, inside, offsets, callback=bar.update, backend=backend, threads=threads
+        )
     return ranked(clusters.labels, clusters.distances, cosine, partner, offsets, eps=eps, by_id=by_id)
 
 
