@@ -79,7 +79,7 @@ def colours(count: int) -> list[str]:
 
 def message(figure: Figure, text: str) -> None:
     """Write the figure's one message above it, wrapped to its width."""
-    characters = int(figure.get_figwidth() * 13)
+    characters = int(figure.get_figwidth() * 12)
     figure.suptitle(textwrap.fill(text, characters), x=0.01, ha="left", fontsize=10.5, fontweight="bold")
 
 
