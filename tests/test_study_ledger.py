@@ -12,6 +12,7 @@ from meddel import artefacts, study
 from meddel.config import Run
 from meddel.errors import MedDELError
 from meddel.study import Cell, ledger
+from meddel.study.run import every_job
 from tests.study_cases import draw_data, forget, run_of
 
 
@@ -111,6 +112,12 @@ def test_a_ledger_that_was_cut_off_while_it_was_written_gives_what_it_names(
     assert ledger.restore(other, study.jobs(other), half) == 3
     here, there = (study.scores(where, *jobs[2]) for where in (other, run))
     assert here.equals(there)
+
+
+def test_every_cell_set_and_head_has_a_recipe_of_its_own(run: Run) -> None:
+    jobs = every_job(run)
+    assert {cell.compute for cell, _, _ in jobs} > {1.0}
+    assert len({study.recipe(run, *job) for job in jobs}) == len(set(jobs)) > len(study.jobs(run))
 
 
 def test_an_unreadable_ledger_is_named(run: Run, kept: Path, tmp_path: Path) -> None:
