@@ -32,7 +32,9 @@ class Domains:
     def advance(self, folder: str, microjoules: int) -> None:
         limit = int((self.root / folder / "max_energy_range_uj").read_text())
         self.counts[folder] = (self.counts[folder] + microjoules) % limit
-        (self.root / folder / "energy_uj").write_text(f"{self.counts[folder]}\n")
+        fresh = self.root / folder / "energy_uj.new"  # a counter is never seen half-written
+        fresh.write_text(f"{self.counts[folder]}\n")
+        fresh.replace(self.root / folder / "energy_uj")
 
 
 @pytest.fixture
