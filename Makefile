@@ -25,7 +25,7 @@ export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study site test bench lint format lock clean
+.PHONY: help setup study lab site test bench lint format lock clean
 
 help: ## Show this text
 	@echo "First:"
@@ -43,6 +43,9 @@ setup: $(STAMP) ## Make .venv with the locked packages; nothing to do if it is t
 
 study: $(STAMP) ## Run the whole paper into OUT; what is finished there is not done twice
 	"$(BIN)/meddel" run --profile "$(PROFILE)" --seed "$(SEED)" --out "$(OUT)" $(if $(DATA),--data "$(DATA)")
+
+lab: $(STAMP) ## Open the notebooks in JupyterLab
+	"$(BIN)/jupyter" lab notebooks
 
 site: $(STAMP) ## Build the site of the finished run in OUT into OUT/site; runs no notebook
 	"$(BIN)/python" -m meddel.site --out "$(OUT)" --target "$(OUT)/site"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +66,21 @@ def test_where_the_peak_can_not_be_reset_it_is_that_of_the_process(
         pass
     assert meter.cost().peak_memory_bytes > MB
     assert meter.cost().memory_before_bytes is None
+
+
+def test_a_child_that_did_the_work_is_what_counts() -> None:
+    def peak(megabytes: int) -> int:
+        held = f"held = b'1' * ({megabytes} << 20); import time; time.sleep(0.3)"
+        with Meter() as meter, memory.ChildrenPeak(0.01) as child:
+            subprocess.run([sys.executable, "-c", held], check=True)
+        meter.child(child.bytes)
+        assert meter.cost().peak_memory_of == "child"
+        return meter.cost().peak_memory_bytes
+
+    assert 150 * MB < peak(200) - peak(10) < 220 * MB
+    with memory.ChildrenPeak(0.01) as nobody:
+        pass
+    assert nobody.bytes == 0
 
 
 def test_a_processor_has_no_memory_of_a_gpu_and_the_cost_grows_until_the_end() -> None:

@@ -47,7 +47,9 @@ def test_a_notebook_runs_once_until_something_changes(write: Callable[..., Path]
     assert runner.execute(notebook, values(out), out)
     page = out / "notebooks" / "01_tiny.html"
     assert "<html" in page.read_text(encoding="utf-8")
-    assert artefacts.read_provenance(page).parameters == values(out)
+    made = artefacts.read_provenance(page)
+    assert made.parameters == values(out)
+    assert made.peak_memory_of == "child" and made.peak_memory_bytes > 2**20, "the kernel's memory, not the runner's"
     before = (page.stat().st_mtime_ns, artefacts.provenance_path(page).read_bytes())
     assert not runner.execute(notebook, values(out), out)
     assert before == (page.stat().st_mtime_ns, artefacts.provenance_path(page).read_bytes())

@@ -224,6 +224,14 @@ def normdel(
 
 
 @app.command()
+def check(out: Out = Path("out")) -> None:
+    """Say in one line whether this machine is ready: memory, disk, and kernels that give the right answer."""
+    from meddel import machine
+
+    print(machine.check(out))
+
+
+@app.command()
 def report(out: Out = Path("out")) -> None:
     """Build the HTML report anew from what lies in OUT, and print the NormDEL table."""
     from meddel import report, tables

@@ -23,8 +23,8 @@ class Cost(BaseModel):
         What counted the joules (``"rapl"``, ``"nvml"``, ``"nvml+rapl"``), or why nothing did.
     peak_memory_bytes : int
         Greatest resident memory of the process.
-    peak_memory_of : {"step", "process"}
-        Whether that is the peak while the step ran, or since the process began.
+    peak_memory_of : {"step", "process", "child"}
+        Whether that is the peak while the step ran, or since the process began, or that of the child that did the work.
     memory_before_bytes : int or None
         Resident memory when the step began.
     gpu_memory_bytes : int or None
@@ -80,6 +80,7 @@ class Meter:
         self._energy, self._memory = EnergyMeter(device), PeakMemory(device)
         self._before: Cost | None = None
         self._scratch: int | None = None
+        self._child: int | None = None
         self._start = self._seconds = 0.0
         self._ended = False
 
@@ -103,6 +104,10 @@ class Meter:
         """Say how many bytes the step needs on the disk while it runs and leaves nothing of."""
         self._scratch = max(size, self._scratch or 0)
 
+    def child(self, peak: int) -> None:
+        """Say how many bytes the child held that did the work: its peak counts, and not this process's."""
+        self._child = peak
+
     def cost(self) -> Cost:
         """Return what the block has cost so far; after it, what it cost."""
         seconds = self._seconds if self._ended else time.perf_counter() - self._start
@@ -114,8 +119,8 @@ class Meter:
             joules=None if joules is None else round(joules, 3),
             joules_by=by,
             joules_absent=absent,
-            peak_memory_bytes=self._memory.bytes,
-            peak_memory_of=self._memory.of,
+            peak_memory_bytes=self._memory.bytes if self._child is None else self._child,
+            peak_memory_of=self._memory.of if self._child is None else "child",
             memory_before_bytes=self._memory.before,
             gpu_memory_bytes=self._memory.gpu_bytes,
             scratch_bytes=self._scratch,

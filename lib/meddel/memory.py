@@ -1,4 +1,4 @@
-"""Peak memory of one step of a process that does several, on the processor and on the GPU.
+"""Peak memory of one step of a process that does several, on the processor and on the GPU, and that of children.
 
 The system keeps one peak per process. Linux lets a process reset it, and so does torch for the GPU. Where that is
 refused, what is known is the peak since the process began, and `PeakMemory.of` says so.
@@ -13,7 +13,9 @@ import threading
 from pathlib import Path
 from typing import Literal
 
-PeakOf = Literal["step", "process"]
+import psutil
+
+PeakOf = Literal["step", "process", "child"]
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _open: list[PeakMemory] = []
@@ -72,6 +74,43 @@ class PeakMemory:
         import torch
 
         return int(torch.cuda.max_memory_allocated(self._device))
+
+
+class ChildrenPeak:
+    """Finds the greatest memory that one child of this process held while the block ran, by looking often.
+
+    Parameters
+    ----------
+    seconds : float
+        Between two looks. What a child held for less may be missed.
+
+    Attributes
+    ----------
+    bytes : int
+        Resident memory of the largest child, children's children included; 0 if there was none.
+    """
+
+    def __init__(self, seconds: float = 0.2) -> None:
+        self.bytes = 0
+        self._seconds, self._ended = seconds, threading.Event()
+        self._thread = threading.Thread(target=self._look, name="memory of children", daemon=True)
+
+    def __enter__(self) -> ChildrenPeak:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        own = psutil.Process()
+        while not self._ended.wait(self._seconds):
+            for child in own.children(recursive=True):
+                try:
+                    self.bytes = max(self.bytes, child.memory_info().rss)
+                except psutil.Error:
+                    continue  # it has ended since, or belongs to somebody else
 
 
 def update() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -13,15 +14,20 @@ from typing import Any
 import nbformat
 import papermill
 from nbconvert import HTMLExporter
+from nbformat import NotebookNode
 from papermill.exceptions import PapermillExecutionError
 
 import meddel_kernels
 from meddel import artefacts
 from meddel.errors import MedDELError
+from meddel.memory import ChildrenPeak
 from meddel.notebook import check_types
 
 RUN_PARAMETERS = frozenset({"profile", "seed", "seeds", "data", "out", "selectors"})
 """What every run gives to all notebooks, whether a notebook takes it or not."""
+
+
+_NOTEBOOK_LINK = re.compile(r"\]\(([\w.-]+)\.ipynb\)")
 
 
 def notebooks() -> list[Path]:
@@ -91,11 +97,20 @@ def execute(notebook: Path, values: Mapping[str, Any], out: Path) -> bool:
     key = artefacts.hash_of("notebook", notebook.read_bytes(), parameters, data, library_hash())
     if artefacts.is_finished(page, key):
         return False
-    with artefacts.recorded(page, key, parameters=parameters, seed=values.get("seed")):
-        _papermill(notebook, target, parameters)
-        executed = nbformat.read(target, as_version=4)
-        artefacts.write_text(page, HTMLExporter(embed_images=True).from_notebook_node(executed)[0])
+    with artefacts.recorded(page, key, parameters=parameters, seed=values.get("seed")) as meter:
+        with ChildrenPeak() as kernel:
+            _papermill(notebook, target, parameters)
+        meter.child(kernel.bytes)
+        artefacts.write_text(page, _as_html(nbformat.read(target, as_version=4)))
     return True
+
+
+def _as_html(executed: NotebookNode) -> str:
+    """Render an executed notebook; its links to other notebooks lead to their pages."""
+    for cell in executed.cells:
+        if cell.cell_type == "markdown":
+            cell.source = _NOTEBOOK_LINK.sub(r"](\1.html)", cell.source)
+    return HTMLExporter(embed_images=True).from_notebook_node(executed)[0]
 
 
 def _papermill(notebook: Path, target: Path, parameters: Mapping[str, Any]) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from meddel import contents
 from meddel.errors import MedDELError
 from meddel.workshop import __main__ as command
 from meddel.workshop import student, syllabus
@@ -102,6 +103,9 @@ def test_a_syllabus_is_handed_out_once(tmp_path: Path, capsys: pytest.CaptureFix
     assert command.main(["--syllabus", "90-minutes", "--out", str(out)]) == 0
     chosen = syllabus.find("90-minutes").exercises
     assert sorted(path.stem for path in out.iterdir()) == [exercise.name for exercise in chosen]
+    first, second = (nbformat.read(out / f"{exercise.name}.ipynb", as_version=4) for exercise in chosen[:2])
+    assert first.cells[-1].source == f"[{contents.title(second)}]({chosen[1].name}.ipynb) →"
+    assert [cell for cell in first.cells if contents.NAVIGATION in cell.metadata.get("tags", [])] == first.cells[-1:]
     worked_on = out / f"{chosen[0].name}.ipynb"
     worked_on.write_text("mine", encoding="utf-8")
     assert command.main(["--syllabus", "90-minutes", "--out", str(out)]) == 1

@@ -12,7 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
-from meddel import artefacts, figures
+from meddel import artefacts, contents, figures
 from meddel.artefacts import Provenance
 from meddel.errors import MedDELError
 from meddel.site import citations
@@ -22,6 +22,7 @@ _ALT = re.compile(r'\balt="([^"]*)"')
 _TABLE = re.compile(r"\*\*(?P<title>[^\n]+)\*\*\n\n(?P<rows>(?:\|[^\n]*\n)+)(?P<note>.*)", re.DOTALL)
 _NAMED, _NUMBERED = re.compile(r"`(\d\d_\w+)`"), re.compile(r"(?<!\[)\b([Nn]otebook )(\d\d)\b")
 _UNDESCRIBED = "A figure that its notebook does not describe."
+_HIDDEN = {"injected-parameters", contents.NAVIGATION}
 _COSTS = "| notebook | time | peak memory | machine |\n| --- | ---: | ---: | --- |\n"
 
 
@@ -65,7 +66,7 @@ def write(notebooks: Iterable[Path], folder: Path, pictures: Path, keys: Mapping
         except (OSError, ValueError) as error:
             raise MedDELError("not a notebook", path, "run make study again") from error
         record = artefacts.read_provenance(path.with_suffix(".html"))
-        book.cells = [cell for cell in book.cells if "injected-parameters" not in cell.metadata.get("tags", [])]
+        book.cells = [cell for cell in book.cells if not _HIDDEN & set(cell.metadata.get("tags", []))]
         for number, cell in enumerate(book.cells):
             if cell.cell_type == "markdown":
                 cell.source = citations.cite(_linked(cell.source, names, path.stem), keys, "{cite:p}")
@@ -125,8 +126,8 @@ def _box(record: Provenance | None) -> str:
     else:
         data = record.parameters.get("data")
         facts = {
-            "Time": _time(record.seconds),
-            "Peak memory": _memory(record),
+            "Time": contents.time_of(record.seconds),
+            "Peak memory of its kernel": contents.memory_of(record),
             "Machine": record.machine,
             "Profile": f"`{record.parameters.get('profile', 'none')}`, seed {record.seed}",
             "Images": f"`{Path(data).name}`" if data else "generated",
@@ -137,15 +138,9 @@ def _box(record: Provenance | None) -> str:
 
 
 def _row(name: str, record: Provenance | None) -> str:
-    cells = ("–", "–", "–") if record is None else (_time(record.seconds), _memory(record), record.machine)
+    cells = (
+        ("–", "–", "–")
+        if record is None
+        else (contents.time_of(record.seconds), contents.memory_of(record), record.machine)
+    )
     return f"| [{name}](notebooks/{name}.ipynb) | {' | '.join(cells)} |"
-
-
-def _time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _memory(record: Provenance) -> str:
-    return f"{record.peak_memory_bytes / 2**30:.2f} GiB"

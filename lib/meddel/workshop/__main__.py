@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from meddel import artefacts
+from meddel import artefacts, contents
 from meddel.errors import MedDELError
 from meddel.workshop import pictures, student, syllabus
 
@@ -56,6 +56,7 @@ def _hand_out(chosen: syllabus.Syllabus, out: Path) -> None:
     for path in targets:
         artefacts.write_bytes(path, (copies / path.name).read_bytes())
         print(path)
+    contents.link(targets)  # from one exercise of the syllabus to the next
 
 
 if __name__ == "__main__":
