@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
 from playwright.sync_api import Page, sync_playwright
+
+from meddel.live.jupyter import served
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed, and a slider needs a browser")
@@ -34,43 +28,12 @@ PATIENCE = 270  # seconds for each step, of which an idle machine needs few
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """JupyterLab on the loopback interface with the notebook in its folder; gives the notebook's address."""
+    """The address of the notebook in a JupyterLab that serves its folder."""
     book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in CELLS])
     book.metadata.kernelspec = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    (tmp_path / "files").mkdir()
-    nbformat.write(book, tmp_path / "files" / "live.ipynb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token, names = secrets.token_hex(16), ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
-    folders = {f"JUPYTER_{name}": str(tmp_path / name) for name in names}
-    folders |= {f"JUPYTERLAB_{name}": str(tmp_path / name) for name in ("SETTINGS_DIR", "WORKSPACES_DIR")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
-    command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
-    command += [f"--ServerApp.root_dir={tmp_path / 'files'}", "--LabApp.extension_manager=readonly"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"]
-    environment = {**os.environ, **folders, "IPYTHONDIR": str(tmp_path / "ipython"), "MEDDEL_PROGRESS": "0"}
-    with (tmp_path / "log").open("w") as log:
-        server = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log)
-        try:
-            _wait(f"http://127.0.0.1:{port}/api/status?token={token}", server, tmp_path / "log")
-            yield f"http://127.0.0.1:{port}/lab/tree/live.ipynb?token={token}"
-        finally:
-            server.terminate()
-            server.wait(60)
-
-
-def _wait(url: str, server: subprocess.Popen, log: Path) -> None:
-    """Wait until the server answers."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            direct.open(url, timeout=PATIENCE).close()
-            return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.2)
-    pytest.fail(f"JupyterLab does not answer: {log.read_text(encoding='utf-8')[-2000:]}")
+    nbformat.write(book, tmp_path / "live.ipynb")
+    with served(tmp_path, PATIENCE) as (before, after):
+        yield f"{before}live.ipynb{after}"
 
 
 def _alt(page: Page) -> str:
