@@ -33,6 +33,7 @@ from meddel.out_of_core.sorting import Layout, lay_out, read_lines, sort
 from meddel.out_of_core.streaming import Stream, unit_rows
 from meddel.selectors.base import budget_for
 from meddel.selectors.ranking import order_within, ranked
+from meddel_kernels.cpu.threads import thread_count
 
 _SAMPLE, _ROUNDS = 32768, 5
 _EPS, _RATIO = 2.0, 0.05  # no row is an outlier: all are compared
@@ -110,6 +111,7 @@ def measure(folder: Path, rows: int, width: int, clusters: int, iterations: int,
         "iterations": found.iterations,
         "seed": seed,
         "block_rows": stream.block_rows,
+        "threads": thread_count(threads),
         "machine": artefacts.machine(),
         "peak_memory_bytes": used.bytes,
         "memory_before_bytes": used.before,
