@@ -37,6 +37,8 @@ def test_record_keeps_one_test_score_per_training_with_its_provenance(run: Run, 
     assert {row["epoch"] for row in rows} == {"3"}
     with (folder / "verdicts.csv").open() as stream:
         assert {row["selector"] for row in csv.DictReader(stream)} == {"meddel"}
+    with (folder / "composition.csv").open() as stream:
+        assert {row["selector"] for row in csv.DictReader(stream)} == {"random", "meddel"}
     made = json.loads((folder / "provenance.json").read_text())
     assert made["command"] == "make study PROFILE=tiny"
     assert made["machine"] == artefacts.machine()

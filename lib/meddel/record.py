@@ -8,7 +8,7 @@ from typing import Any
 from meddel import artefacts, evidence, figures, report, tables, verdicts
 from meddel.config import Run
 from meddel.errors import MedDELError
-from meddel.study import ledger
+from meddel.study import composition, ledger
 from meddel.study.run import every_job
 
 _BEGIN, _END = "<!-- results: {name} -->", "<!-- end of results -->"
@@ -24,7 +24,8 @@ def record(run: Run, folder: Path, command: str) -> list[Path]:
     folder : Path
         Gets ``cells/`` (`meddel.study.ledger`: every finished cell); ``scores.csv`` (`evidence.final_scores`: the test
         split at the last epoch); ``verdicts.csv``; ``results.md`` (the table and how it was made);
-        ``segmentation_<head>.png`` (Fig. 4) and ``provenance.json``.
+        ``segmentation_<head>.png`` (Fig. 4) and ``provenance.json``; and ``composition.csv``
+        (`study.composition`) of the selections that were made in this run's folder, if any were.
     command : str
         What a person types to get it again.
 
@@ -45,7 +46,10 @@ def record(run: Run, folder: Path, command: str) -> list[Path]:
     drawn = {head: figures.fig4(table, head) for head in sorted(set(table["head"].to_pylist()))}
     last = evidence.final_scores(table).sort_values(["set", "head", "selector", "ratio", "seed"])
     judged = verdicts.verdicts(evidence.with_mean_of_sets(last))
-    for name, frame in (("scores", last), ("verdicts", judged)):
+    frames = {"scores": last, "verdicts": judged}
+    if len(composed := composition(run)):
+        frames["composition"] = composed
+    for name, frame in frames.items():
         artefacts.write_text(folder / f"{name}.csv", frame.round(6).to_csv(index=False, lineterminator="\n"))
     artefacts.write_json(folder / "provenance.json", {"command": command, **made})
     shown = tables.results_text(table).strip()
@@ -59,7 +63,7 @@ def record(run: Run, folder: Path, command: str) -> list[Path]:
         [picture, vector] = figures.save(figure, folder, f"segmentation_{head}", dpi=110)
         vector.unlink()
         pictures.append(picture)
-    names = ("scores.csv", "verdicts.csv", "provenance.json", "results.md")
+    names = [*(f"{name}.csv" for name in frames), "provenance.json", "results.md"]
     return [*(folder / name for name in names), *pictures]
 
 

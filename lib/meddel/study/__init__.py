@@ -2,6 +2,7 @@
 
 from meddel.study import ledger
 from meddel.study.cell import folder, pretrained, scores, selection, store, whole_pool
+from meddel.study.composition import composition, mean_shares
 from meddel.study.data import Pool, pool, roles, segmentation_set, study_index, study_pixels
 from meddel.study.grid import Cell, cells, equal_epochs_cells, heads, shorter_cells
 from meddel.study.recipe import recipe
@@ -12,12 +13,14 @@ __all__ = [
     "Pool",
     "add_selector",
     "cells",
+    "composition",
     "equal_epochs_cells",
     "folder",
     "frozen",
     "heads",
     "jobs",
     "ledger",
+    "mean_shares",
     "pool",
     "pretrained",
     "recipe",
