@@ -15,15 +15,46 @@ from PIL import Image
 
 from meddel import cli, encoder
 from meddel.config import EncoderConfig
+from tests.faults.record import Recorder
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TINY = EncoderConfig(image_size=32, patch_size=8, width=24, depth=1, heads=2)
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the fault tests."""
+    parser.addoption("--fuzz-examples", type=int, default=0, help="examples for each fuzz test; 0: a few")
+    parser.addoption("--record-faults", type=Path, help="folder of the record of the faults that this run survives")
+
+
+def pytest_configure(config: pytest.Config) -> None:
     """Let tests interrupt: what a shell starts in the background ignores the signal, and so would its children."""
+    config.addinivalue_line(
+        "markers", "fault(kind, what): a fault that the record counts once for each test that passes"
+    )
+    folder = config.getoption("--record-faults")
+    if folder is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(folder))
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def survived(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Note what a test has survived, for the record: the kind of fault, what it struck, and how often."""
+
+    def note(kind: str, what: str, times: int = 1) -> None:
+        request.node.user_properties.append(("fault", [kind, what, times]))
+
+    return note
+
+
+@pytest.fixture(autouse=True)
+def _marked(request: pytest.FixtureRequest) -> None:
+    """Note the fault that a test is marked with."""
+    mark = request.node.get_closest_marker("fault")
+    if mark is not None:
+        request.node.user_properties.append(("fault", [*mark.args, 1]))
 
 
 class Done(NamedTuple):

@@ -69,6 +69,7 @@ CHEAP: dict[str, tuple[Callable[[Path, str], None], str, str]] = {
 }
 
 
+@pytest.mark.fault("damaged store", "found when it is opened, and named")
 @pytest.mark.parametrize("damage", CHEAP)
 @pytest.mark.parametrize("verify", [True, False])
 def test_damage_that_sizes_and_headers_show_is_named_in_any_case(tmp_path: Path, damage: str, verify: bool) -> None:
@@ -80,6 +81,7 @@ def test_damage_that_sizes_and_headers_show_is_named_in_any_case(tmp_path: Path,
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.fault("damaged store", "found when it is opened, and named")
 @pytest.mark.parametrize("name", [SHARD, "shard-00002.parquet"])
 def test_a_flipped_bit_is_found_by_its_checksum(tmp_path: Path, name: str) -> None:
     stored(tmp_path / "store")
@@ -88,6 +90,7 @@ def test_a_flipped_bit_is_found_by_its_checksum(tmp_path: Path, name: str) -> No
         Store.open(tmp_path / "store")
 
 
+@pytest.mark.fault("damaged store", "found when it is opened, and named")
 def test_a_shard_that_is_cut_after_it_was_opened_stops_the_selection(tmp_path: Path) -> None:
     store = stored(tmp_path / "store")
     cut(store.folder, "shard-00002.npy")
@@ -96,6 +99,7 @@ def test_a_shard_that_is_cut_after_it_was_opened_stops_the_selection(tmp_path: P
     assert not (tmp_path / "out" / "selection.parquet").exists()
 
 
+@pytest.mark.fault("damaged store", "found when it is opened, and named")
 @pytest.mark.parametrize(("field", "value"), [
     ("form", 1), ("shards", {}), ("rows", "40"), ("dim", -1), ("shards", [{"file": "../../x.npy"}]), ("dim", None),
 ])  # fmt: skip
@@ -106,6 +110,7 @@ def test_a_manifest_that_is_none_is_no_store(tmp_path: Path, field: str, value: 
         Store.open(tmp_path)
 
 
+@pytest.mark.fault("damaged store", "found when it is opened, and named")
 @pytest.mark.parametrize("field", ["key", "encoder", "dtype"])
 def test_a_manifest_that_lacks_something_is_no_store(tmp_path: Path, field: str) -> None:
     path = stored(tmp_path).folder / "store.json"
@@ -116,6 +121,7 @@ def test_a_manifest_that_lacks_something_is_no_store(tmp_path: Path, field: str)
         Store.open(tmp_path)
 
 
+@pytest.mark.fault("damaged store", "found when it is opened, and named")
 def test_a_manifest_that_points_outside_is_no_store(tmp_path: Path) -> None:
     path = stored(tmp_path).folder / "store.json"
     manifest = json.loads(path.read_text())

@@ -31,6 +31,7 @@ def hold(folder: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.fault("two processes on one store", "the second waits and says so")
 @pytest.mark.parametrize("ending", ["done", "killed"])
 def test_the_second_process_waits_until_the_first_is_gone(tmp_path: Path, ending: str) -> None:
     first = hold(tmp_path)

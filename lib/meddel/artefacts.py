@@ -19,6 +19,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import IO, Any
 
 import numpy as np
@@ -122,7 +123,8 @@ def write_table(path: Path, table: pa.Table) -> None:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write an array as ``.npy``, atomically."""
     with atomic_write(path) as stream:
-        np.save(stream, array, allow_pickle=False)
+        # NumPy writes to a real file past Python, and does not tell when the last bytes find no room on the disk.
+        np.save(SimpleNamespace(write=stream.write), array, allow_pickle=False)
 
 
 def hash_of(*parts: Any) -> str:

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from meddel import __version__
 from meddel.datadel import commands
 from meddel.errors import MedDELError
+from meddel.import_command import import_embeddings
 
 
 class _Commands(TyperGroup):
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 
 app.command()(commands.fetch)
+app.command("import")(import_embeddings)
 app.add_typer(commands.data, name="data")
 
 
@@ -74,6 +76,8 @@ class KeepChoice(StrEnum):
 
 
 Out = Annotated[Path, typer.Option(help="Folder for everything that the run writes; call again to go on.")]
+Scheduler = Annotated[str | None, typer.Option(help="Dask's scheduler (tcp://node:8786) whose workers share the work.")]
+Workers = Annotated[int | None, typer.Option(min=1, help="So many workers on this machine share the work.")]
 
 
 @app.command()
@@ -94,12 +98,15 @@ def run(
         Path | None,
         typer.Option(help="Folder of finished cells: those of this study are taken from it, new ones kept."),
     ] = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Run every section of the paper as notebooks and end with the NormDEL table and the report.
 
-    What is finished in OUT is not done twice: interrupt it and call it again.
+    What is finished in OUT is not done twice: interrupt it and call it again. Workers share the study's encoders.
     """
     from meddel import config, report, runner, selectors, study, tables
+    from meddel.cluster import commands as by_workers
 
     folder = "" if data is None else str(data.expanduser().resolve())
     own = ",".join(selector or ())
@@ -111,6 +118,8 @@ def run(
     if folder:
         study.study_index(checked)  # what is wrong with the data is said before the first notebook starts
     with study.ledger.taken(checked, ledger):
+        if scheduler is not None or workers is not None:
+            by_workers.study(scheduler, workers, checked, selector or [])
         runner.run_notebooks(values, checked.out, only)
     if any("study" in notebook.stem for notebook in runner.chosen(only)):
         print(tables.normdel_text(report.scores(out)))
@@ -125,6 +134,8 @@ def embed(
     model: Annotated[str, typer.Option(help="A plain ViT of timm.")] = "vit_base_patch16_224",
     weights: Annotated[Path | None, typer.Option(help="Weights file; none: from the hub.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.")] = 64,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Embed a folder of images with a ViT (section 3.2): 768 numbers an image, into a store for `select`.
 
@@ -133,18 +144,21 @@ def embed(
     import torch
 
     from meddel import encoder, index
+    from meddel.cluster import commands as by_workers
     from meddel.embed import embed
 
     table = index.build_index(images, quarantine=out / "quarantine.csv")
     network, _ = encoder.hub(model, weights)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    store = embed(table, out, model=network, batch=batch, device=device)
+    if scheduler is not None or workers is not None:
+        store = by_workers.embed(scheduler, workers, table, out, model=network, batch=batch)
+    else:
+        store = embed(table, out, model=network, batch=batch, device="cuda" if torch.cuda.is_available() else "cpu")
     print(f"{len(table)} images, {store.embeddings.shape[1]} numbers each: {out}")
 
 
 @app.command()
 def select(
-    store: Annotated[Path, typer.Argument(help="Folder that `meddel embed` wrote.")],
+    store: Annotated[Path, typer.Argument(help="Folder that `meddel embed` or `import` wrote.")],
     out: Annotated[Path, typer.Option(help="CSV of the paths to keep, best first.")],
     ratio: Annotated[float | None, typer.Option(help="Share to keep, such as 0.05.")] = None,
     eta: Annotated[
@@ -165,10 +179,13 @@ def select(
         BackendChoice, typer.Option(help="Which kernels compute; the result is the same.")
     ] = BackendChoice.auto,
     threads: Annotated[int | None, typer.Option(min=1, help="How many at most; none: all cores.")] = None,
+    scheduler: Scheduler = None,
+    workers: Workers = None,
 ) -> None:
     """Pick the images worth keeping (MedDEL, section 3.2) and say of every other one why it went.
 
-    Beside OUT lies a second file with the reasons: outlier at which distance, or duplicate of which image.
+    Beside OUT lies a second file with the reasons: outlier at which distance, or duplicate of which image. Workers
+    share MedDEL's work block by block: their K-means starts otherwise (k-means||), whatever their number.
     """
     import numpy as np
 
@@ -177,7 +194,7 @@ def select(
 
     if (ratio is None) == (eta is None):
         raise MedDELError("give either --ratio or --eta", fix="such as --ratio 0.05")
-    opened = Store.open(store)
+    opened = Store.open(store, verify=scheduler is None and workers is None)
     taken = selectors.settings_of(selector)
     given = {"k": k, "eps": eps, "keep": keep and keep.value, "threads": threads, "backend": backend.value}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None and name in taken}
@@ -185,7 +202,12 @@ def select(
     if odd is not None:
         raise MedDELError(f"{selector} knows no --{odd}", fix="leave it out")
     rng = np.random.default_rng(seed)
-    if ratio is not None:
+    if scheduler is not None or workers is not None:
+        from meddel.cluster import commands as by_workers
+
+        settings |= {"ratio": ratio, "eta": eta, "seed": seed}
+        selection = by_workers.selection(scheduler, workers, selector, opened, out, **settings)
+    elif ratio is not None:
         budget = selectors.budget_for(config.check_ratio(ratio), len(opened.index))
         selection = selectors.get(selector)(opened.embeddings, opened.index, budget, rng, **settings)
     elif selector == "meddel":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +22,8 @@ from meddel.progress import progress
 from meddel.store import SHARD_ROWS, Store, StoreWriter, locked
 
 Pool = Literal["avg", "token"]
+Shards = Callable[[StoreWriter, VisionTransformer], Iterator[np.ndarray]]
+"""From a store that is begun and its model to the embeddings of each shard that it waits for, in order."""
 
 
 def embed(
@@ -33,6 +36,7 @@ def embed(
     pool: Pool = "avg",
     pixels: Pixels | None = None,
     shard_rows: int | None = None,
+    shards: Shards | None = None,
 ) -> Store:
     """Embed every image of `index` and return the store.
 
@@ -59,6 +63,8 @@ def embed(
     shard_rows : int or None
         Rows a shard, the unit in which work that was cut off goes on. None: a sixty-fourth of the images, from 1,024 to
         32,768 of them.
+    shards : callable or None
+        Who embeds, to the same numbers; None: this process (see `meddel.cluster.embedding`).
 
     Returns
     -------
@@ -92,7 +98,8 @@ def embed(
     with locked(Path(out)):
         writer = StoreWriter(out, index, config.width, encoder=facts, shard_rows=rows_each)
         if writer.next_rows or not artefacts.is_finished(writer.folder / "store.json", writer.key):
-            _fill(writer, model.to(device).eval(), facts, batch, device, pool, pixels)
+            here = functools.partial(_shards, batch=batch, device=device, pool=pool, pixels=pixels)
+            _fill(writer, model.eval(), shards or here, {**facts, "batch": batch}, device)
     return Store.open(out)
 
 
@@ -119,33 +126,66 @@ def embed_batch(model: VisionTransformer, batch: Tensor, pool: Pool = "avg") -> 
     return pooled.float()
 
 
-def _fill(
-    writer: StoreWriter,
+def embed_rows(
+    index: pa.Table,
     model: VisionTransformer,
-    facts: dict[str, Any],
     batch: int,
     device: str,
-    pool: Pool,
-    pixels: Pixels | None,
+    pool: Pool = "avg",
+    pixels: Pixels | None = None,
+    done: Callable[[int], object] | None = None,
+) -> np.ndarray:
+    """Embed the images of some rows of an index, as `embed` does: float32 [m, d].
+
+    Parameters
+    ----------
+    index : pa.Table
+        `meddel.index.INDEX_SCHEMA`, m rows.
+    model : VisionTransformer
+        On `device`, in evaluation mode.
+    batch, device, pool, pixels
+        As for `embed`.
+    done : callable or None
+        Told the number of images after each batch.
+
+    Raises
+    ------
+    MedDELError
+        A file is gone or has changed, or not enough memory on the device.
+    """
+    parts, squares = [], _squares(index, pixels, encoder.config_of(model).image_size)
+    for start in range(0, index.num_rows, batch):
+        stack = np.stack(list(islice(squares, min(batch, index.num_rows - start))))
+        parts.append(_on_device(model, stack, device, pool))
+        if done is not None:
+            done(len(stack))
+    return np.concatenate(parts)
+
+
+def _fill(
+    writer: StoreWriter, model: VisionTransformer, shards: Shards, parameters: dict[str, Any], device: str
 ) -> None:
-    """Embed what the writer still waits for."""
+    """Write what the writer still waits for."""
     recorded = artefacts.recorded(
         writer.folder / "store.json",
         writer.key,
-        parameters={**facts, "batch": batch},
+        parameters=parameters,
         data_hash=data_hash(writer.index),
         device=device,
     )
-    total = writer.index.num_rows
-    with recorded, progress(what="embed", total=total, unit="image", done=writer.done) as bar:
-        squares = _squares(writer.index.slice(writer.done), pixels, facts["config"]["image_size"])
+    with recorded:
+        for embeddings in shards(writer, model):
+            writer.append(embeddings)
+
+
+def _shards(
+    writer: StoreWriter, model: VisionTransformer, *, batch: int, device: str, pool: Pool, pixels: Pixels | None
+) -> Iterator[np.ndarray]:
+    """Embed in this process, shard by shard."""
+    model = model.to(device)
+    with progress(what="embed", total=writer.index.num_rows, unit="image", done=writer.done) as bar:
         while rows := writer.next_rows:
-            parts = []
-            for start in range(rows.start, rows.stop, batch):
-                stack = np.stack(list(islice(squares, min(batch, rows.stop - start))))
-                parts.append(_on_device(model, stack, device, pool))
-                bar.update(len(stack))
-            writer.append(np.concatenate(parts))
+            yield embed_rows(writer.index.slice(rows.start, len(rows)), model, batch, device, pool, pixels, bar.update)
 
 
 def _squares(index: pa.Table, pixels: Pixels | None, size: int) -> Iterator[np.ndarray]:

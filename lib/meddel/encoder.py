@@ -150,11 +150,20 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[VisionTransfor
     metadata = _metadata(path)
     if _CONFIG_KEY not in metadata:
         raise MedDELError("the weights carry no encoder configuration", path, "give a file that meddel wrote")
-    content = json.loads(metadata[_CONFIG_KEY])
-    config = validated(EncoderConfig, content["config"])
+    try:
+        content = json.loads(metadata[_CONFIG_KEY])
+        values = dict(content["config"])
+        mean, std = ([float(content[name][channel]) for channel in range(3)] for name in ("mean", "std"))
+    except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise MedDELError("no readable encoder configuration", path, "give a file that meddel wrote") from error
+    config, state = validated(EncoderConfig, values), _read_state(path)
+    patches = (config.image_size // config.patch_size) ** 2
+    # told before the model is built: who writes the file decides its size
+    if (12 * config.depth * config.width + patches) * config.width > sum(tensor.numel() for tensor in state.values()):
+        raise MedDELError("fewer weights than the file's own configuration asks for", path, "fetch or write it again")
     model = build(config, seed=0)
-    model.pretrained_cfg = {"mean": content["mean"], "std": content["std"]}
-    _load_weights(model, load_file(path), path)
+    model.pretrained_cfg = {"mean": mean, "std": std}
+    _load_weights(model, state, path)
     return model.to(device).eval(), config
 
 

@@ -68,7 +68,7 @@ def _files_of(root: Path, problems: list[Problem]) -> Files:
     files = Files(root.name, root)
     standard = (root / "images").is_dir()
     tops = [root / name for name in ("images", "masks") if (root / name).is_dir()] if standard else [root]
-    for path in (path for top in tops for path in _walk(top)):
+    for path in (path for top in tops for path in _walk(top, problems)):
         inside = path.relative_to(root)
         is_mask = "masks" in inside.parts[:-1]
         if path.suffix.lower() not in SUFFIXES:
@@ -87,8 +87,8 @@ def _files_of(root: Path, problems: list[Problem]) -> Files:
     return files
 
 
-def _walk(top: Path) -> list[Path]:
-    """Return all files below `top` but hidden ones, sorted by path."""
+def _walk(top: Path, problems: list[Problem]) -> list[Path]:
+    """Return all files below `top` but hidden ones, sorted by path; names that nobody can write down are problems."""
     found: list[Path] = []
     seen: set[str] = set()
     for folder, names, files in os.walk(top, followlinks=True):
@@ -98,5 +98,17 @@ def _walk(top: Path) -> list[Path]:
             continue
         seen.add(real)
         names[:] = sorted(name for name in names if not name.startswith("."))
+        for name in names:
+            if Path(name).suffix.lower() in SUFFIXES:
+                problems.append(Problem(Path(folder) / name, "a folder with an image's name", "rename it"))
         found += [Path(folder) / name for name in files if not name.startswith(".")]
-    return sorted(found)
+    odd = [path for path in found if not _is_text(path)]
+    problems += [Problem(path, "its name is not UTF-8", "rename it") for path in odd]
+    return sorted(set(found) - set(odd))
+
+
+def _is_text(path: Path) -> bool:
+    try:
+        return bool(str(path).encode())
+    except UnicodeEncodeError:
+        return False

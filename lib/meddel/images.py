@@ -6,23 +6,59 @@ show: a mask must have the size of the upright image.
 
 from __future__ import annotations
 
+import errno
 import functools
 import io
 import os
+import stat
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageChops, ImageOps
+from PIL import Image, ImageChops
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+# Whatever a file is called, no other decoder sees it: Pillow has some that start programs (EPS) or read far more.
+FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
+_JPEG, _BLOCK = ("JPEG", "MPO"), 64
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
+_MOST_PIXELS = 2 * 89_478_485  # where Pillow refuses as well
+_MOST_BYTES = 8 * _MOST_PIXELS  # four channels of 16 bits, without compression
 _LABEL_NUMBERS = 32
+_BOUNDS = ((np.min, np.inf), (np.max, -np.inf))
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+def read_file(path: Path) -> bytes:
+    """Return the bytes of an image file; what is no file is told without being opened, as a pipe would never end.
+
+    Raises
+    ------
+    OSError
+        It can't be read, it is a folder, a pipe or a device, or larger than any image that is decoded.
+    """
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise OSError(errno.EINVAL, "a folder, a pipe or a device, no file")
+    if found.st_size > _MOST_BYTES:
+        raise OSError(errno.EFBIG, "larger than any image of 178 million pixels is")
+    return path.read_bytes()
 
 
 def upright_size(content: bytes) -> tuple[int, int]:
@@ -33,9 +69,9 @@ def upright_size(content: bytes) -> tuple[int, int]:
     One of `UNREADABLE`
         The bytes are no image, a truncated one, or one of more than 178 million pixels.
     """
-    with Image.open(io.BytesIO(content)) as image:
+    with _opened(content) as image:
         width, height = image.size
-        turned = image.getexif().get(0x0112, 1) >= 5
+        turned = _orientation(image) >= 5
         image.draft("L", (1, 1))  # a JPEG is read through to its end, but its pixels needn't be computed in full
         image.load()
     return (height, width) if turned else (width, height)
@@ -59,13 +95,42 @@ def read_rgb(content: bytes, at_least: int | None = None) -> Image.Image:
     One of `UNREADABLE`
         As in `upright_size`.
     """
-    with Image.open(io.BytesIO(content)) as image:
+    with _opened(content) as image:
         if at_least is not None:
             image.draft("RGB", (at_least, at_least))
-        # In its place: a copy of a large image takes longer than decoding it.
-        ImageOps.exif_transpose(image, in_place=True)
-        image.load()
-        return _as_rgb(image)
+        return _as_rgb(_upright(image))
+
+
+@contextmanager
+def _opened(content: bytes) -> Iterator[Image.Image]:
+    """Open an image file; whatever its bytes lead to is raised as one of `UNREADABLE`."""
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.format in _JPEG and 8 * len(content) * _BLOCK < image.width * image.height:
+                raise OSError("truncated: fewer bits than blocks of pixels")  # libjpeg would fill it with grey
+            yield image
+    except UNREADABLE:
+        raise
+    except Exception as error:  # the decoders raise whatever broken bytes lead to, MemoryError too
+        raise ValueError(f"broken image: {type(error).__name__} {error}") from error
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 where there is none, or none that means anything."""
+    if image.format == "PNG":
+        image.load()  # its EXIF may stand behind the pixels
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+        return int(value) if value in _TURNS else 1
+    except Exception:  # broken EXIF: the picture is shown as it is stored
+        return 1
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Return the loaded image, turned as its EXIF asks; without a copy where there is nothing to turn."""
+    turn = _TURNS.get(_orientation(image))
+    image.load()
+    return image if turn is None else image.transpose(turn)
 
 
 def _as_rgb(upright: Image.Image) -> Image.Image:
@@ -80,9 +145,15 @@ def _as_rgb(upright: Image.Image) -> Image.Image:
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
-        low, high = np.nanmin(values), np.nanmax(values)
-        return np.nan_to_num(255 * (values - low) / max(high - low, np.finfo(np.float32).tiny)).astype(np.uint8)
-    values = np.maximum(values, 0).astype(np.int64)
+        known = np.isfinite(values)
+        low, high = (float(bound(values, where=known, initial=start)) for bound, start in _BOUNDS)
+        if high <= low:
+            return np.zeros(values.shape, np.uint8)
+        scaled = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
+        scaled -= low
+        scaled *= 255 / (high - low)
+        return scaled.astype(np.uint8)
+    values = np.maximum(values, 0)
     bits = int(values.max()).bit_length()
     depth = next(depth for depth in (8, 12, 16, 32) if bits <= depth)
     return (values >> (depth - 8)).astype(np.uint8)
@@ -105,17 +176,17 @@ def read_foreground(content: bytes) -> np.ndarray:
     One of `UNREADABLE`
         As in `upright_size`.
     """
-    with Image.open(io.BytesIO(content)) as image:
-        lossy = image.format == "JPEG"
-        upright = ImageOps.exif_transpose(image)
-    if upright.mode == "L" or upright.mode.startswith("I"):
-        values = np.asarray(upright)
-        if not lossy and values.max(initial=0) < _LABEL_NUMBERS:
-            return values > 0
-    if upright.mode == "L":
-        return values > 127
-    bands = _as_rgb(upright).split()
-    return np.asarray(functools.reduce(ImageChops.lighter, bands)) > 127
+    with _opened(content) as image:
+        lossy = image.format in _JPEG
+        upright = _upright(image)
+        if upright.mode == "L" or upright.mode.startswith("I"):
+            values = np.asarray(upright)
+            if not lossy and values.max(initial=0) < _LABEL_NUMBERS:
+                return values > 0
+        if upright.mode == "L":
+            return values > 127
+        bands = _as_rgb(upright).split()
+        return np.asarray(functools.reduce(ImageChops.lighter, bands)) > 127
 
 
 def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

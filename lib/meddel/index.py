@@ -12,6 +12,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
+import os
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -109,18 +110,35 @@ def write_index(path: Path, table: pa.Table) -> None:
     artefacts.write_table(path, table.select(INDEX_SCHEMA.names).cast(INDEX_SCHEMA))
 
 
-def read_index(path: Path) -> pa.Table:
+def read_index(path: Path, root: Path | None = None) -> pa.Table:
     """Return the index that `write_index` wrote.
+
+    Parameters
+    ----------
+    path : Path
+    root : Path or None
+        The folder that all images and masks must lie in, links followed; None: they may lie anywhere.
 
     Raises
     ------
     MedDELError
-        No such file, no Parquet file, or not the index's columns.
+        No such file, no Parquet file, not the index's columns, or an image outside `root` (it is named).
     """
     try:
-        return pq.read_table(path).select(INDEX_SCHEMA.names).cast(INDEX_SCHEMA)
+        table = pq.read_table(path).select(INDEX_SCHEMA.names).cast(INDEX_SCHEMA)
+        table.validate(full=True)  # that text is text, among others
     except (OSError, pa.ArrowException, KeyError) as error:
         raise MedDELError("no readable index", path, "make it again with meddel index") from error
+    if root is not None:
+        _check_inside(table, path, os.path.realpath(root))
+    return table
+
+
+def _check_inside(table: pa.Table, path: Path, root: str) -> None:
+    for column in ("path", "mask"):
+        for name, file in zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True):
+            if file is not None and not Path(os.path.realpath(file)).is_relative_to(root):
+                raise MedDELError(f"the {column} of {name!r} lies outside {root}: {file}", path, "make the index again")
 
 
 def data_hash(table: pa.Table) -> str:
@@ -171,7 +189,7 @@ class _Whole(NamedTuple):
 
 def _read(path: Path) -> _Whole:
     try:
-        content = path.read_bytes()
+        content = images.read_file(path)
     except OSError as error:
         return _Whole(problem=Problem(path, f"can't be read: {error.strerror}", "check its rights and the disk"))
     if not content:
@@ -228,7 +246,7 @@ def _annotate(files: Files, rows: dict[str, dict[str, Any]], problems: list[Prob
         "frames.csv": {
             "centre": ("centre", str),
             "video": ("video", str),
-            "frame": ("frame", int),
+            "frame": ("frame", _frame),
             "split": ("split", lambda text: _SPLITS[text.lower()]),
         },
     }
@@ -255,8 +273,20 @@ def _annotate(files: Files, rows: dict[str, dict[str, Any]], problems: list[Prob
                     problems.append(Problem(path, f"line {number}: {column} is {text!r}", "see the columns' meaning"))
 
 
+def _frame(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < 2**31:
+        raise ValueError(f"{text} is no number of a frame")
+    return number
+
+
 def _write_quarantine(path: Path, problems: list[Problem]) -> None:
     with artefacts.atomic_write(path, "w") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(("path", "problem", "what to do"))
-        writer.writerows(sorted((str(problem.path), problem.problem, problem.fix) for problem in problems))
+        writer.writerows(sorted((_shown(problem.path), problem.problem, problem.fix) for problem in problems))
+
+
+def _shown(path: Path) -> str:
+    r"""Return a path as text; bytes of its name that are not UTF-8 stand as ``\xff``."""
+    return os.fsencode(path).decode(errors="backslashreplace")

@@ -41,10 +41,10 @@ def path(name: str) -> Path:
     Raises
     ------
     MedDELError
-        There is no such file.
+        There is no such file, or it lies elsewhere.
     """
     found = folder() / name
-    if not found.is_file():
+    if not found.is_file() or not found.resolve().is_relative_to(folder().resolve()):
         raise MedDELError(f"no manifest {name!r}", folder(), "install meddel again")
     return found
 

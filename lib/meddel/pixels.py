@@ -132,7 +132,7 @@ def _square_mask(path: Path | None, sha256: str | None, size: int) -> np.ndarray
 
 def _unchanged(path: Path, sha256: str) -> bytes:
     try:
-        content = path.read_bytes()
+        content = images.read_file(path)
     except OSError as error:
         raise MedDELError(f"can't read an indexed image: {error.strerror}", path, "index the folder again") from error
     if hashlib.sha256(content).hexdigest() != sha256:

@@ -98,6 +98,7 @@ def test_a_run_without_sources_or_without_masks(meddel: Callable, sets: Path, tm
     refused(meddel("run", "--data", sets / "frames", "--out", tmp_path / "b"), "no set with masks")
 
 
+@pytest.mark.fault("image that is cut off", "quarantine row")
 def test_broken_images_are_listed_and_the_run_goes_on(
     meddel: Callable, sets: Path, weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -161,6 +162,7 @@ def test_ratios_outside_have_no_normdel(meddel: Callable, ratio: str, advice: st
     refused(meddel("normdel", "--miou", "0.5", "--ratio", ratio), f"ratio {ratio} is outside (0, 1]", advice)
 
 
+@pytest.mark.fault("embedding that is NaN or of length 0", "embedding")
 @pytest.mark.parametrize(("scale", "said"), [(float("nan"), "holds NaN or infinity"), (0.0, "has length 0")])
 def test_embeddings_that_are_broken_when_made(
     meddel: Callable, photos: Path, weights: Path, tmp_path: Path, scale: float, said: str
@@ -174,6 +176,7 @@ def test_embeddings_that_are_broken_when_made(
     assert not list((tmp_path / "store").glob("shard-*"))
 
 
+@pytest.mark.fault("embedding that is NaN or of length 0", "store")
 @pytest.mark.parametrize(("value", "said"), [(np.nan, "NaN or infinity"), (0.0, "an embedding of length 0")])
 @pytest.mark.parametrize("selector", ["meddel", "random"])
 def test_embeddings_that_are_broken_in_the_store(
@@ -213,6 +216,7 @@ def test_a_file_where_the_output_folder_should_be(
     assert tree(tmp_path) == before
 
 
+@pytest.mark.fault("full disk", "embedding and selection")
 @pytest.mark.parametrize("size", [10, 400, 650])
 def test_a_full_disk_by_a_limit_on_files(
     meddel: Callable, photos: Path, weights: Path, tmp_path: Path, size: int
@@ -229,12 +233,14 @@ def test_a_full_disk_by_a_limit_on_files(
     assert meddel(*select).code == 0
 
 
+@pytest.mark.fault("full disk", "study")
 def test_a_run_on_a_full_disk(meddel: Callable, sets: Path, tmp_path: Path) -> None:
     with files_up_to(1000):
         refused(meddel("run", "--data", sets, "--out", tmp_path / "out"), "can't write: ", "index.parquet")
     assert list(tree(tmp_path / "out")) == ["quarantine.csv"]
 
 
+@pytest.mark.fault("full disk", "a small disk of its own")
 def test_a_disk_that_is_really_full_or_read_only(photos: Path, store: Path, weights: Path, tmp_path: Path) -> None:
     full, read_only = tmp_path / "full", tmp_path / "read_only"
     full.mkdir()

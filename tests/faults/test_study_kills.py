@@ -6,6 +6,7 @@ import multiprocessing
 import random
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -44,7 +45,7 @@ def finished(out: Path) -> dict[str, str]:
 
 
 def test_after_many_kills_the_bytes_are_the_same(
-    tmp_path: Path, children: multiprocessing.context.ForkServerContext
+    tmp_path: Path, children: multiprocessing.context.ForkServerContext, survived: Callable[..., None]
 ) -> None:
     data = draw_data(tmp_path / "data")
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -75,3 +76,4 @@ def test_after_many_kills_the_bytes_are_the_same(
     assert finished(cut) == finished(whole) != {}
     tables = [pq.read_table(out / "scores.parquet").drop_columns("seconds") for out in (cut, whole)]
     assert tables[0].equals(tables[1])
+    survived("kill -9 at a random time", "study", kills)

@@ -41,7 +41,7 @@ def pages(out: Path) -> list[Path]:
 def test_there_is_a_map_one_notebook_a_section_the_open_questions_and_the_report() -> None:
     after = ["certify_the_kernels", "compare_the_selectors"]
     questions = ["try_other_modalities", "find_the_best_ratio", "dose_the_quality"]
-    last = [*after, *questions, "gather_the_report"]
+    last = [*after, *questions, "scale_the_selection", "gather_the_report"]
     assert len(NOTEBOOKS) == 1 + len(claims.SECTIONS) + len(last)
     assert [notebook.stem[3:] for notebook in NOTEBOOKS[-len(last) :]] == last
     assert [notebook.name[:2] for notebook in NOTEBOOKS] == [f"{number:02d}" for number in range(len(NOTEBOOKS))]

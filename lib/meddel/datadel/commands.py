@@ -134,7 +134,7 @@ def stats(names: Some = None) -> None:
     for one in map(manifest.load, names or manifest.names()):
         path = cache.prepared(one.name) / "index.parquet"
         if path.is_file():
-            rows.append(statistics.described(one, index.read_index(path)))
+            rows.append(statistics.described(one, index.read_index(path, path.parent)))
         elif names:
             raise MedDELError(f"{one.name} is not prepared", path.parent, f"meddel data prepare {one.name}")
     print(_text(rows) if rows else "nothing is prepared yet: meddel data prepare NAME")
@@ -201,7 +201,7 @@ def _index_of(name: str) -> Any:
     path = cache.prepared(name) / "index.parquet"
     if not path.is_file():
         raise MedDELError(f"{name} is not prepared", path.parent, f"meddel data prepare {name}")
-    return index.read_index(path)
+    return index.read_index(path, path.parent)
 
 
 def _text(rows: list[dict[str, Any]]) -> str:

@@ -127,7 +127,7 @@ def _made(rows: list[dict[str, str]], pixels: bool) -> Iterable[dict[str, Any]]:
     def one(row: dict[str, str]) -> dict[str, Any]:
         path = Path(row["path"])
         try:
-            content = path.read_bytes()
+            content = images.read_file(path)
             if hashlib.sha256(content).hexdigest() != row["sha256"]:
                 raise MedDELError("the image has changed since it was indexed", path, "index the folder again")
             return {"id": row["id"], "sha256": row["sha256"], **fingerprint(content, pixels=pixels)}

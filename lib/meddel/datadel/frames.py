@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 
+from meddel.artefacts import unwritable
 from meddel.errors import MedDELError
 
 QUALITY = 95
@@ -33,7 +35,7 @@ def decode(video: Path, folder: Path, rate: float | None) -> str | None:
     Raises
     ------
     MedDELError
-        `rate` is not positive, the file is no video, or none of its frames can be decoded.
+        `rate` is not positive, the file is no video, none of its frames can be decoded, or the disk is full.
     """
     if rate is not None and rate <= 0:
         raise MedDELError(f"a rate of {rate} frames a second keeps nothing", fix="give a positive rate, such as 1")
@@ -51,7 +53,7 @@ def decode(video: Path, folder: Path, rate: float | None) -> str | None:
             for number, frame in _at_rate(container, rate):
                 read = number + 1
                 if frame is not None:
-                    frame.to_image().save(half / f"{number:07d}.jpg", quality=QUALITY)
+                    _write(half / f"{number:07d}.jpg", frame)
                     written += 1
             if read < promised:
                 problem = f"the video breaks off after {read} of {promised} frames"
@@ -62,6 +64,15 @@ def decode(video: Path, folder: Path, rate: float | None) -> str | None:
         raise MedDELError("no frame of this video can be decoded", video, "fetch it again")
     half.rename(folder)
     return problem
+
+
+def _write(path: Path, frame: av.VideoFrame) -> None:
+    content = io.BytesIO()  # Pillow writes to a real file past Python, and does not tell when a disk is full
+    frame.to_image().save(content, "JPEG", quality=QUALITY)
+    try:
+        path.write_bytes(content.getvalue())
+    except OSError as error:
+        raise unwritable(path, error) from error
 
 
 def _at_rate(container: av.container.InputContainer, rate: float | None) -> Iterator[tuple[int, av.VideoFrame | None]]:

@@ -10,6 +10,7 @@ import filecmp
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -86,8 +87,23 @@ def rules(manifest: Manifest) -> list[Rule]:
     Raises
     ------
     MedDELError
-        A field names a file set that is not there.
+        A field names a file set that is not there, or they are no record sets at all.
     """
+    with _followed(manifest):
+        return _rules(manifest)
+
+
+@contextmanager
+def _followed(manifest: Manifest) -> Iterator[None]:
+    """Say in one line what of a manifest's record sets is missing, or of another kind than it has to be."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError, re.error) as error:
+        said = f"{type(error).__name__}: {error}"[:120]
+        raise MedDELError(f"its record sets can't be followed ({said})", manifest.name, "mend the manifest") from error
+
+
+def _rules(manifest: Manifest) -> list[Rule]:
     entries = {entry["@id"]: entry for entry in manifest.jsonld["distribution"]}
     found = []
     for record_set in manifest.jsonld.get("recordSet", ()):
@@ -128,8 +144,18 @@ def find(manifest: Manifest, folders: dict[str | None, Path]) -> Files:
     Returns
     -------
     Files
+
+    Raises
+    ------
+    MedDELError
+        As for `rules`, or a rule leads out of the set.
     """
-    files, every = Files(), rules(manifest)
+    with _followed(manifest):
+        return _found(manifest, folders)
+
+
+def _found(manifest: Manifest, folders: dict[str | None, Path]) -> Files:
+    files, every = Files(), _rules(manifest)
     for archive, folder in folders.items():
         usable = [rule for rule in every if archive is None or archive in rule.archives]
         for path in _walk(folder):
@@ -149,12 +175,12 @@ def find(manifest: Manifest, folders: dict[str | None, Path]) -> Files:
 
 
 def _add(files: Files, record_set: str, path: Path, fields: dict[str, str]) -> None:
-    key = fields.pop(_KEY, path.stem)
+    key = _inside(fields.pop(_KEY, path.stem), path)
     if record_set.startswith("masks"):
         files.masks.setdefault(key, []).append(path)
         _tell(files, key, fields)
     elif record_set.startswith("videos"):
-        video = fields.get("video", path.stem)
+        video = _inside(fields.get("video", path.stem), path)
         files.videos.setdefault(video, path)
         _tell(files, video, fields)
     elif path.suffix == ".npz":
@@ -165,6 +191,13 @@ def _add(files: Files, record_set: str, path: Path, fields: dict[str, str]) -> N
     else:
         files.images[key] = path
         _tell(files, key, fields)
+
+
+def _inside(key: str, path: Path) -> str:
+    """Return a key that becomes a path below the folder of the prepared set."""
+    if "\0" in key or key.startswith("/") or ".." in PurePosixPath(key).parts:
+        raise MedDELError(f"the manifest makes {key!r} of this path, which leads out of the set", path, "mend it")
+    return key
 
 
 def _tell(files: Files, key: str, fields: dict[str, str]) -> None:

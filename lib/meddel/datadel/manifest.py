@@ -10,9 +10,9 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from meddel import manifests
 from meddel.errors import MedDELError
@@ -23,6 +23,16 @@ Permission = Literal["yes", "no", "ask", "unknown"]
 
 USES = ("research", "commercial", "redistribution")
 _UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
+
+
+def _plain(name: str) -> str:
+    """Return what names a file or folder of the cache, and leads nowhere else."""
+    if name in ("", ".", "..") or any(sign in name for sign in "/\\\0"):
+        raise ValueError(f"{name!r} is no plain name")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_plain)]
 
 
 class Archive(BaseModel):
@@ -42,7 +52,7 @@ class Archive(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
+    name: Name
     urls: tuple[str, ...]
     size: int | None
     approximate: bool
@@ -79,7 +89,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
+    name: Name
     title: str
     description: str
     citation: str
@@ -122,7 +132,22 @@ def load(name: str) -> Manifest:
 
 
 def of_jsonld(jsonld: dict[str, Any]) -> Manifest:
-    """Return the plain fields of a Croissant manifest."""
+    """Return the plain fields of a Croissant manifest.
+
+    Raises
+    ------
+    MedDELError
+        A field is missing or of another kind, or a name would lead out of the cache.
+    """
+    try:
+        return _read(jsonld)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        said = str(error).splitlines()
+        name = jsonld.get("name") if isinstance(jsonld, dict) else None
+        raise MedDELError(f"no manifest of a data set: {' '.join(said[:3])}", name, "mend it") from error
+
+
+def _read(jsonld: dict[str, Any]) -> Manifest:
     return Manifest(
         name=jsonld["name"],
         title=jsonld["alternateName"],

@@ -33,7 +33,7 @@ def united(paths: Sequence[Path], size: tuple[int, int]) -> bytes:
     foreground = np.zeros(size[::-1], bool)
     for path in paths:
         try:
-            drawn = _polygons(path, size) if path.suffix == ".xml" else images.read_foreground(path.read_bytes())
+            drawn = _polygons(path, size) if path.suffix == ".xml" else images.read_foreground(images.read_file(path))
         except (*images.UNREADABLE, ElementTree.ParseError, KeyError) as error:
             raise MedDELError("the mask can't be read", path, "fetch the archive again") from error
         if drawn.shape != foreground.shape:

@@ -68,7 +68,7 @@ def prepare(manifest: Manifest, folders: dict[str | None, Path], out: Path, *, r
     key = artefacts.hash_of("prepared", _VERSION, manifest.jsonld, listing, rate)
     path = out / "index.parquet"
     if artefacts.is_finished(path, key):
-        return index.read_index(path)
+        return index.read_index(path, out)
     found = layout.find(manifest, folders)
     if not (found.images or found.videos or found.arrays):
         found = _as_it_is(folders, manifest)
@@ -158,7 +158,7 @@ def _written(items: list[_Item], out: Path) -> Iterator[Problem]:
         if drawn.exists():
             return None
         try:
-            artefacts.write_bytes(drawn, masks.united(item.masks, images.upright_size(target.read_bytes())))
+            artefacts.write_bytes(drawn, masks.united(item.masks, images.upright_size(images.read_file(target))))
         except (MedDELError, *images.UNREADABLE) as error:
             target.unlink()
             what = error.what if isinstance(error, MedDELError) else "the image is cut off or broken"
@@ -209,9 +209,9 @@ def verify(folder: Path) -> int:
     Raises
     ------
     MedDELError
-        One is gone or has changed.
+        One is gone or has changed, or lies outside the folder.
     """
-    rows = index.read_index(folder / "index.parquet").to_pylist()
+    rows = index.read_index(folder / "index.parquet", folder).to_pylist()
     files = [(row[name], row[digest]) for row in rows for name, digest in _HASHED if row[name] is not None]
 
     def differs(entry: tuple[str, str]) -> str | None:

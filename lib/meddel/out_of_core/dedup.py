@@ -6,8 +6,9 @@ with every half before it, at twice the arithmetic that it would take at once.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -116,31 +117,66 @@ def dedup(stream: Stream, layout: Layout, path: Path, folder: Path, key: str) ->
     place = np.full(len(layout.inside), -1, np.int64)  # of each line
     place[layout.line[stream.rows_at(layout.inside)]] = layout.inside
     result = kernels.RowMax(np.full(n, -np.inf), np.full(n, -1, np.int64))
+    found = packs(layout.offsets, stream.block_rows)
     with progress(what="compare within clusters", total=len(layout.inside), unit="image") as bar:
-        for number, pack in enumerate(packs(layout.offsets, stream.block_rows)):
-            kept = folder / f"pack-{number:06d}.npz"
-            found = checkpoint.load(kept, key)
-            if found is None:
-                cosine, partner = _compared(stream, layout, path, pack)
-                found = {"cosine": cosine, "partner": partner}
-                checkpoint.save(kept, key, **found)
-            mine, partner = place[pack.first : pack.last], found["partner"]
-            result.cosine[mine] = found["cosine"]
+        for number, (cosine, partner) in _each(stream, layout, path, folder, key, found):
+            pack = found[number]
+            mine = place[pack.first : pack.last]
+            result.cosine[mine] = cosine
             result.partner[mine] = np.where(partner < 0, -1, place[pack.begin + partner])
             bar.update(len(mine))
     return result
 
 
-def _compared(stream: Stream, layout: Layout, path: Path, pack: Pack) -> kernels.RowMax:
-    """Return the cosines of a pack's lines; partners are numbered from the line where the pack's cluster begins."""
-    work_on = {"backend": stream.backend, "threads": stream.threads}
-    dim, rows = stream.store.dim, read_lines(path, pack.first, pack.last, stream.store.dim)
-    offsets = layout.offsets[pack.clusters.start : pack.clusters.stop + 1]
-    if offsets[-1] - offsets[0] <= stream.block_rows:
-        order = layout.line[stream.rows_at(layout.inside[pack.first : pack.last])] - pack.first
-        return dedup_pack(rows, order, offsets - pack.first, **work_on)
+def _each(
+    stream: Stream, layout: Layout, path: Path, folder: Path, key: str, found: list[Pack]
+) -> Iterator[tuple[int, kernels.RowMax]]:
+    """Yield the cosines of each pack: of those that a run before has finished, then of the others as they come."""
+    todo = []
+    for number in range(len(found)):
+        kept = checkpoint.load(_file(folder, number), key)
+        if kept is None:
+            todo.append(number)
+        else:
+            yield number, kernels.RowMax(kept["cosine"], kept["partner"])
+
+    def arguments(number: int) -> tuple:
+        pack = found[number]
+        order = layout.line[stream.rows_at(layout.inside[pack.first : pack.last])]
+        offsets = layout.offsets[pack.clusters.start : pack.clusters.stop + 1]
+        return path, stream.store.dim, stream.block_rows, pack, order, offsets
+
+    # The dearest first, so that workers who share them are done at the same time.
+    todo.sort(key=lambda number: _cost(found[number], layout.offsets), reverse=True)
+    for number, (cosine, partner) in stream.map(_compared, todo, arguments):
+        checkpoint.save(_file(folder, number), key, cosine=cosine, partner=partner)
+        yield number, kernels.RowMax(cosine, partner)
+
+
+def _file(folder: Path, number: int) -> Path:
+    return folder / f"pack-{number:06d}.npz"
+
+
+def _cost(pack: Pack, offsets: np.ndarray) -> int:
+    """Return how many pairs of lines a pack compares."""
+    if pack.last - pack.begin > pack.last - pack.first:
+        return (pack.last - pack.first) * (pack.last - pack.begin)
+    edges = np.minimum(offsets[pack.clusters.start : pack.clusters.stop + 1], pack.last)
+    return int(np.square(np.diff(edges)).sum()) // 2
+
+
+def _compared(
+    path: Path, dim: int, block_rows: int, pack: Pack, order: np.ndarray, offsets: np.ndarray, **work_on: Any
+) -> kernels.RowMax:
+    """Return the cosines of a pack's lines; partners are numbered from the line where the pack's cluster begins.
+
+    `order` are the pack's lines, the first to keep of each cluster first; `offsets` where its clusters begin and end.
+    """
+    rows = read_lines(path, pack.first, pack.last, dim)
+    if offsets[-1] - offsets[0] <= block_rows:
+        return dedup_pack(rows, order - pack.first, offsets - pack.first, **work_on)
     best = kernels.RowMax(np.full(len(rows), -np.inf), np.full(len(rows), -1, np.int64))
-    half = max(1, stream.block_rows // 2)
+    half = max(1, block_rows // 2)
     for first in range(pack.begin, max(pack.first, pack.begin + 1), half):
         earlier = read_lines(path, first, min(first + half, pack.first), dim)
         cosine, partner = dedup_parts(earlier, rows, **work_on)

@@ -8,7 +8,7 @@ before the first iteration finds.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -126,7 +126,7 @@ def kmeans(
     state = checkpoint.load(path, key)
     if state is None:
         centroids = stream.unit_rows_at(_start(stream, k, folder, key, seed)) if start is None else start
-        largest = max(extent_shard(unit, unit=True) for _, unit in stream.units())
+        largest = max(found for _, found in stream.each(_extent))
         state = {"centroids": centroids, "moves": np.array(0), "largest": np.array(largest)}
         checkpoint.save(path, key, **state)
     (folder / "start.npz").unlink(missing_ok=True)
@@ -171,17 +171,28 @@ def _moved(stream: Stream, state: dict[str, np.ndarray], iterations: int) -> dic
 
 def _swept(stream: Stream, centroids: np.ndarray, p: int, guess: np.ndarray | None) -> Assigned:
     """Return what all shards add up to, by place."""
-    n, (k, d) = stream.store.rows, centroids.shape
-    found = Assigned(np.empty(n, np.int32), np.empty(n), np.zeros((k, d), np.int64))
-    with progress(what="pass", total=n, unit="row") as bar:
-        for part, unit in stream.units():
-            at = stream.places_of(part)
-            before = None if guess is None else guess[at]
-            one = assign_shard(unit, centroids, p, before, unit=True, backend=stream.backend, threads=stream.threads)
-            found.labels[at], found.squares[at] = one.labels, one.squares
-            found.sums[...] += one.sums
-            bar.update(len(unit))
+
+    def before(part: slice) -> tuple[np.ndarray | None]:
+        return (None if guess is None else guess[stream.places_of(part)],)
+
+    parts, sums = stream.added(_assigned, centroids, p, own=before)
+    found = Assigned(np.empty(stream.store.rows, np.int32), np.empty(stream.store.rows), sums)
+    for part, mine in parts:
+        at = stream.places_of(part)
+        found.labels[at], found.squares[at] = mine
     return found
+
+
+def _extent(unit: np.ndarray, **_: Any) -> float:
+    return extent_shard(unit, unit=True)
+
+
+def _assigned(
+    unit: np.ndarray, centroids: np.ndarray, p: int, guess: np.ndarray | None, **work_on: Any
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Return a block's labels and squares, and its sums."""
+    found = assign_shard(unit, centroids, p, guess, unit=True, **work_on)
+    return (found.labels, found.squares), found.sums
 
 
 def _carry_over(stream: Stream, sums: np.ndarray, before: np.ndarray, after: np.ndarray, p: int) -> None:

@@ -5,10 +5,13 @@ The steps are those of `meddel_kernels.seeding`; here is what they ask of a matr
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from meddel.out_of_core.streaming import Stream
-from meddel_kernels.backends import back_end
+from meddel.progress import progress
+from meddel_kernels.backends import Backend, back_end
 from meddel_kernels.clustering import Rows
 from meddel_kernels.cpu.threads import thread_count
 from meddel_kernels.seeding import parallel
@@ -35,15 +38,16 @@ class StreamedRows:
 
     def subset(self, rows: np.ndarray) -> Rows:
         """Return some rows, in memory."""
-        return _rows(self.stream, self.take(rows))
+        return _rows(self.take(rows), backend=self.stream.backend, threads=self.stream.threads)
 
     def assign(self, centroids: np.ndarray, guess: np.ndarray | None) -> np.ndarray:
         """Return the nearest of the centroids (float64 [k, d]) for each row, int32 [n]."""
         labels, squares = np.empty(self.n, np.int32), np.empty(self.n)
-        for part, unit in self.stream.units():
-            at, rows = self.stream.places_of(part), _rows(self.stream, unit)
-            labels[at] = found = rows.assign(centroids, None)
-            squares[at] = rows.squares(centroids, found)
+        with progress(what="start of K-means", total=self.n, unit="row") as bar:
+            for part, found in self.stream.each(_nearest, centroids):
+                at = self.stream.places_of(part)
+                labels[at], squares[at] = found
+                bar.update(part.stop - part.start)
         self._found = labels, squares
         return labels
 
@@ -56,9 +60,9 @@ class StreamedRows:
     def lower(self, squares: np.ndarray, index: int) -> None:
         """Replace each of the squared distances (float64 [n]) by that to row `index` where that is less."""
         centroid = self.take(np.array([index]))
-        for part, unit in self.stream.units():
-            at, rows = self.stream.places_of(part), _rows(self.stream, unit)
-            squares[at] = np.minimum(squares[at], rows.squares(centroid, np.zeros(len(unit), np.int32)))
+        for part, found in self.stream.each(_squares, centroid):
+            at = self.stream.places_of(part)
+            squares[at] = np.minimum(squares[at], found)
 
 
 def start(stream: Stream, k: int, seed: int) -> np.ndarray:
@@ -66,5 +70,17 @@ def start(stream: Stream, k: int, seed: int) -> np.ndarray:
     return parallel(StreamedRows(stream), k, np.random.default_rng(seed))
 
 
-def _rows(stream: Stream, unit: np.ndarray) -> Rows:
-    return back_end(stream.backend).rows(unit, thread_count(stream.threads))
+def _rows(unit: np.ndarray, *, backend: Backend, threads: int | None) -> Rows:
+    return back_end(backend).rows(unit, thread_count(threads))
+
+
+def _nearest(unit: np.ndarray, centroids: np.ndarray, **work_on: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest centroids of a block's rows, and the squared distances to them."""
+    rows = _rows(unit, **work_on)
+    labels = rows.assign(centroids, None)
+    return labels, rows.squares(centroids, labels)
+
+
+def _squares(unit: np.ndarray, centroid: np.ndarray, **work_on: Any) -> np.ndarray:
+    """Return the squared distances of a block's rows to one centroid, float64 [1, d]."""
+    return _rows(unit, **work_on).squares(centroid, np.zeros(len(unit), np.int32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,14 +28,24 @@ from meddel.selectors.ranking import Ranking, budget_at, order_within, ranked, r
 from meddel.store import Store, locked
 
 
-class _Rule(NamedTuple):
-    """What decides a ranking, but for the store."""
+class Rule(NamedTuple):
+    """What decides a ranking, but for the store; parameters of `select`.
+
+    Attributes
+    ----------
+    k, seed, iterations : int
+    eps : float
+    keep : {"near", "far", "random"}
+    """
 
     k: int
     seed: int
     iterations: int
     eps: float
     keep: Keep
+
+
+Through = Callable[[int, np.ndarray | None], Stream]
 
 
 def select(
@@ -92,10 +103,47 @@ def select(
         A setting is out of range, the limit is too low, an id occurs twice, an embedding is not finite or of length 0,
         a shard is damaged, or the folder can't be written.
     """
-    n, out = store.rows, Path(out)
-    rule = _Rule(clusters_for(n) if k is None else k, seed, iterations, eps, keep)
-    _check(n, rule, ratio, eta)
+    rule = Rule(clusters_for(store.rows) if k is None else k, seed, iterations, eps, keep)
     check_kernels(backend, threads)
+
+    def through(rows: int, by_id: np.ndarray | None) -> Stream:
+        return Stream(store, rows, by_id, backend, threads)
+
+    return select_through(through, store, Path(out), rule, ratio, eta, memory_limit_bytes)
+
+
+def select_through(
+    through: Through,
+    store: Store,
+    out: Path,
+    rule: Rule,
+    ratio: float | None,
+    eta: float | None,
+    memory_limit_bytes: int | None,
+) -> Path:
+    """Select as `select` does, by passes through the rows as somebody else makes them.
+
+    Parameters
+    ----------
+    through : callable
+        Returns a `Stream` or a class of that kind, from the rows of a block at most, and the store's row at each place
+        among the ids (int64 [n]; None where that is the rows' order). It is called when there is something to compute.
+    store, out, ratio, eta, memory_limit_bytes
+        As for `select`.
+    rule : Rule
+
+    Returns
+    -------
+    Path
+        As for `select`.
+
+    Raises
+    ------
+    MedDELError
+        As for `select`.
+    """
+    n = store.rows
+    _check(n, rule, ratio, eta)
     ids = store.ids()
     rows = block_rows(memory_limit_bytes, n, store.dim, rule.k, ids.nbytes)
     path, wanted = out / "selection.parquet", {**rule._asdict(), "ratio": ratio, "eta": eta}
@@ -103,15 +151,14 @@ def select(
         key = artefacts.hash_of("out of core", store.hash, wanted)
         if artefacts.is_finished(path, key):
             return path
-        with artefacts.recorded(path, key, parameters=wanted, seed=seed, data_hash=store.hash):
-            by_id = _by_id(ids)
-            ranking = _ranking(Stream(store, rows, by_id, backend, threads), out, rule)
-            budget = budget_for(ratio, n) if eta is None else budget_at(ranking, eta, eps)
+        with artefacts.recorded(path, key, parameters=wanted, seed=rule.seed, data_hash=store.hash):
+            ranking = _ranking(through(rows, _by_id(ids)), out, rule)
+            budget = budget_for(ratio, n) if eta is None else budget_at(ranking, eta, rule.eps)
             write_selection(path, ids, ranking, budget)
     return path
 
 
-def _ranking(stream: Stream, out: Path, rule: _Rule) -> Ranking:
+def _ranking(stream: Stream, out: Path, rule: Rule) -> Ranking:
     """Return the ranking of all rows; what leads to it is on disk, and computed only where it is not."""
     n, store = stream.store.rows, stream.store
     rng = np.random.default_rng(rule.seed)
@@ -213,7 +260,7 @@ def write_selection(path: Path, ids: pa.ChunkedArray, ranking: Ranking, budget: 
             file.write_table(pa.Table.from_arrays(arrays, schema=SELECTION_SCHEMA))
 
 
-def _check(n: int, rule: _Rule, ratio: float | None, eta: float | None) -> None:
+def _check(n: int, rule: Rule, ratio: float | None, eta: float | None) -> None:
     check_settings(n, rule.k, rule.iterations, rule.eps, rule.keep)
     if (ratio is None) == (eta is None):
         raise MedDELError("give either a ratio or eta", fix="such as ratio=0.05")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,7 +76,7 @@ def scatter_shard(shard: np.ndarray, lines: np.ndarray, file: int) -> None:
 def sort(stream: Stream, layout: Layout, path: Path, key: str) -> None:
     """Write the sorted file, float16 [m, d] without a header, and ``<path>.json``, which says how far it is.
 
-    A run that was cut off goes on behind the last block that was written.
+    A run that was cut off goes on behind the last block before which all are written.
 
     Raises
     ------
@@ -89,14 +89,17 @@ def sort(stream: Stream, layout: Layout, path: Path, key: str) -> None:
     try:
         with open(path, "r+b" if done else "wb") as file:
             file.truncate(size)
-            with progress(what="sort", total=stream.store.rows, unit="row", done=done) as bar:
-                for part, block in stream.blocks(done):
-                    scatter_shard(block, layout.line[part], file.fileno())
-                    os.fsync(file.fileno())
-                    artefacts.write_json(state, {"key": key, "done": part.stop})
-                    bar.update(len(block))
     except OSError as error:
         raise artefacts.unwritable(path, error) from error
+    with progress(what="sort", total=stream.store.rows, unit="row", done=done) as bar:
+        written: dict[int, int] = {}  # blocks behind one that is not written yet
+        blocks = stream.each(_scattered, path, own=lambda part: (layout.line[part],), unit=False, start=done)
+        for part, _ in blocks:
+            written[part.start] = part.stop
+            while done in written:
+                done = written.pop(done)
+            artefacts.write_json(state, {"key": key, "done": done})
+            bar.update(part.stop - part.start)
 
 
 def read_lines(path: Path, first: int, last: int, dim: int) -> np.ndarray:
@@ -113,6 +116,16 @@ def _done(path: Path, state: Path, key: str, size: int) -> int:
     except (OSError, ValueError, KeyError, TypeError):
         pass  # nothing was written yet, or by another run
     return 0
+
+
+def _scattered(block: np.ndarray, path: Path, lines: np.ndarray, **_: Any) -> None:
+    """Write a block's rows to their lines of the sorted file, which is there."""
+    try:
+        with open(path, "r+b") as file:
+            scatter_shard(block, lines, file.fileno())
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise artefacts.unwritable(path, error) from error
 
 
 def _write(file: int, memory: memoryview, offset: int) -> None:

@@ -20,6 +20,7 @@ from meddel import artefacts
 from meddel import encoder as encoders
 from meddel.config import PretrainConfig
 from meddel.errors import MedDELError
+from meddel.pretrain.checkpoint import read as read_checkpoint
 from meddel.pretrain.mae import MAE
 from meddel.pretrain.optimise import bfloat16_products, forked, learning_rate, mixed_precision, parameter_groups
 from meddel.pretrain.order import batch_bounds, image_order, random_state
@@ -145,11 +146,11 @@ def _restore(model: MAE, optimiser: torch.optim.Optimizer, path: Path, key: str)
     if not path.is_file():
         return 0
     try:
-        state = torch.load(path, model.predict.weight.device, weights_only=True)
-    except Exception as error:  # torch.load raises whatever the broken bytes lead to
+        state = read_checkpoint(path, model.predict.weight.device)
+        if state["key"] != key:
+            return 0
+        model.load_state_dict(state["decoder"], strict=False)
+        optimiser.load_state_dict(state["optimiser"])
+        return state["done"]
+    except Exception as error:  # torch raises whatever the broken bytes lead to
         raise MedDELError("the checkpoint can't be read", path, "delete it to start over") from error
-    if state["key"] != key:
-        return 0
-    model.load_state_dict(state["decoder"], strict=False)
-    optimiser.load_state_dict(state["optimiser"])
-    return state["done"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from meddel import encoder as encoders
 from meddel.config import EncoderConfig, PretrainConfig
 from meddel.cost import Cost, Meter
 from meddel.errors import MedDELError
+from meddel.pretrain.checkpoint import read as read_checkpoint
 from meddel.pretrain.mae import MAE
 from meddel.pretrain.optimise import bfloat16_products, forked, learning_rate, mixed_precision, parameter_groups
 from meddel.pretrain.order import batch_bounds, image_order, random_state
@@ -119,6 +121,7 @@ def pretrain(
     settings = config.model_dump(mode="json", exclude={"checkpoint_seconds"})
     key = artefacts.hash_of("pretrain", encoder, settings, seed, data_hash, rows, asdict(plan))
     if artefacts.is_finished(weights, key):
+        _clear(out)
         return weights
     parameters = {"encoder": encoder.model_dump(), "pretrain": config.model_dump(), "images": len(rows)}
     with artefacts.recorded(
@@ -128,8 +131,15 @@ def pretrain(
         history = run.train(out / "checkpoint.pt", key, meter, on_step)
         artefacts.write_table(out / "history.parquet", history)
         encoders.save(run.model.encoder, encoder, weights)
-    (out / "checkpoint.pt").unlink(missing_ok=True)
+    _clear(out)
     return weights
+
+
+def _clear(out: Path) -> None:
+    """Remove the checkpoint of a finished run, and what runs that were killed left half-written."""
+    with suppress(OSError):
+        for path in (out / "checkpoint.pt", *out.glob(".*.part")):
+            path.unlink(missing_ok=True)
 
 
 class _Run:
@@ -221,17 +231,17 @@ class _Run:
         if not path.is_file():
             return 0
         try:
-            state = torch.load(path, self.device, weights_only=True)
-        except Exception as error:  # torch.load raises whatever the broken bytes lead to
+            state = read_checkpoint(path, self.device)
+            if state["key"] != key:
+                return 0
+            self.model.load_state_dict(state["model"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.losses[: state["done"]] = state["losses"]
+            if "cost" in state:  # a checkpoint of an earlier version does not tell
+                meter.go_on_from(Cost(**state["cost"]))
+            return state["done"]
+        except Exception as error:  # torch raises whatever the broken bytes lead to
             raise MedDELError("the checkpoint can't be read", path, "delete it to start over") from error
-        if state["key"] != key:
-            return 0
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.losses[: state["done"]] = state["losses"]
-        if "cost" in state:  # a checkpoint of an earlier version does not tell
-            meter.go_on_from(Cost(**state["cost"]))
-        return state["done"]
 
     def _history(self) -> pa.Table:
         steps = np.arange(self.plan.steps)

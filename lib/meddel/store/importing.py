@@ -79,15 +79,11 @@ def _fill(writer: ShardWriter, source: Source, path: Path, index: pa.Table | Non
     if not writer.next_rows:
         return
     with progress(what="import", total=source.rows, unit="row", done=writer.done) as bar:
-        try:
-            for values, ids in source.chunks(writer.done, writer.shard_rows):
-                rows = writer.next_rows
-                mine = _index(path, rows, source.rows, ids) if index is None else index.slice(rows.start, len(rows))
-                writer.append_rows(values, mine)
-                bar.update(len(values))
-        except (OSError, ValueError, EOFError, RuntimeError, pa.ArrowException) as error:
-            said = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise MedDELError(f"can't be read: {said}", path, "write the file again") from error
+        for values, ids in source.chunks(writer.done, writer.shard_rows):
+            rows = writer.next_rows
+            mine = _index(path, rows, source.rows, ids) if index is None else index.slice(rows.start, len(rows))
+            writer.append_rows(values, mine)
+            bar.update(len(values))
     if writer.next_rows:
         raise MedDELError(f"it ends after {writer.done} of {source.rows} rows", path, "write the file again")
 

@@ -22,9 +22,10 @@ def names(number: int) -> tuple[str, str]:
 
 def read(folder: Path) -> dict[str, Any] | None:
     """Return what ``store.json`` says; None if there is none, it can't be read, or it is of another form."""
+    path = folder / FILE
     try:
-        manifest = json.loads((folder / FILE).read_bytes())
-    except (OSError, ValueError):
+        manifest = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
         return None
     if not isinstance(manifest, dict) or not manifest.keys() >= _KEYS or manifest["form"] != FORM:
         return None

@@ -119,18 +119,33 @@ class Shard:
         MedDELError
             The file is gone or no longer what it was.
         """
+        self._check_header()
         try:
             return np.load(self.path, mmap_mode="r", allow_pickle=False)
         except (OSError, ValueError) as error:
             raise _changed("it is no .npy file", self.path) from error
 
     def index(self) -> pa.Table:
-        """Return the index rows, `meddel.index.INDEX_SCHEMA`."""
-        return read_index(self.index_path)
+        """Return the index rows, `meddel.index.INDEX_SCHEMA`.
+
+        Raises
+        ------
+        MedDELError
+            The file can't be read, or holds other rows than it should.
+        """
+        table = read_index(self.index_path)
+        self._check_ids(table["id"])
+        return table
 
     def ids(self) -> pa.ChunkedArray:
-        """Return the ids of the index rows."""
-        return pq.read_table(self.index_path, columns=["id"])["id"]
+        """Return the ids of the index rows; errors as for `index`."""
+        try:
+            ids = pq.read_table(self.index_path, columns=["id"])["id"].cast(pa.string())
+            ids.validate(full=True)
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise _changed("it can't be read", self.index_path) from error
+        self._check_ids(ids)
+        return ids
 
     @cached_property
     def _offset(self) -> int:
@@ -160,10 +175,17 @@ class Shard:
                 shape, fortran, dtype = (
                     np.lib.format.read_array_header_1_0(file) if version == (1, 0) else ((), 0, None)
                 )
-        except (OSError, ValueError) as error:
+                begin = file.tell()
+        except Exception as error:  # NumPy's parser raises whatever a broken header leads to
             raise _changed("it is no .npy file", self.path) from error
         if shape != (self.rows, self.dim) or dtype != DTYPE or fortran:
             raise _changed(f"{dtype} of shape {shape}, not float16 of {(self.rows, self.dim)}", self.path)
+        if begin != self._offset:
+            raise _changed(f"{self._offset} bytes before the first row, {begin} of them its header's", self.path)
+
+    def _check_ids(self, ids: pa.ChunkedArray) -> None:
+        if len(ids) != self.rows or ids.null_count:
+            raise _changed(f"{len(ids) - ids.null_count} ids for {self.rows} rows", self.index_path)
 
 
 def write_shard(folder: Path, names: tuple[str, str], embeddings: np.ndarray, index: pa.Table, key: str) -> dict:

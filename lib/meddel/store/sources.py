@@ -10,7 +10,8 @@ import importlib
 import json
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from meddel.errors import MedDELError
 
@@ -60,9 +61,24 @@ def source_of(path: Path, array: str | None) -> Source:
         raise MedDELError("no such file", path, f"give {KINDS}")
     if path.suffix.lower() not in kinds or (path.is_dir() and path.suffix.lower() != ".zarr"):
         raise MedDELError("embeddings of an unknown kind", path, f"give {KINDS}")
+    with _told(path):
+        found = kinds[path.suffix.lower()](path, array)
+
+    def chunks(start: int, size: int) -> Iterator[Chunk]:
+        with _told(path):
+            yield from found.chunks(start, size)
+
+    return replace(found, chunks=chunks)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say in one line what a file's reader stumbles over; those of other packages raise whatever it leads to."""
     try:
-        return kinds[path.suffix.lower()](path, array)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, pa.ArrowException, SafetensorError) as error:
+        yield
+    except MedDELError:
+        raise
+    except Exception as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise MedDELError(f"can't be read: {said}", path, "write the file again") from error
 

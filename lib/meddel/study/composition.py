@@ -52,7 +52,7 @@ def composition(run: Run) -> pd.DataFrame:
 
 
 def mean_shares(composed: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean shares over seeds in percent: the pool first, then a row for each arm; a column for each source."""
+    """Return mean shares over seeds in percent: the pool first, then a row for each arm; a column for each source."""
     whole = composed.groupby("source")["pool_share"].mean()
     arms = composed.pivot_table(index=["ratio", "selector"], columns="source", values="share", aggfunc="mean")
     frame = pd.concat([whole.to_frame(("", "all")).T.set_axis(pd.MultiIndex.from_tuples([(1.0, "all")])), arms])

@@ -1,6 +1,6 @@
 """The README's pictures: the site at desktop and at phone width, and a live notebook, as a browser shows them.
 
-``python -m meddel.site.screenshots --out out --target docs/pictures`` needs a finished run and its site, Playwright and
+``python docs/screenshots.py --out out --target docs/pictures`` needs a finished run and its site, Playwright and
 a Chromium. Run it again after the look has changed.
 """
 
@@ -110,7 +110,7 @@ def _keep(page: Page, path: Path) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit code: 0 done, 1 a problem said in one line."""
-    parser = argparse.ArgumentParser("python -m meddel.site.screenshots", description=__doc__)
+    parser = argparse.ArgumentParser("python docs/screenshots.py", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of a finished run (default: out)")
     parser.add_argument("--target", type=Path, default=Path("docs/pictures"), help="(default: docs/pictures)")
     given = parser.parse_args(arguments)
@@ -118,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
         for path in write(given.out, given.target):
             print(path)
     except MedDELError as error:
-        print(f"meddel.site.screenshots: {error}", file=sys.stderr)
+        print(f"screenshots: {error}", file=sys.stderr)
         return 1
     return 0
 

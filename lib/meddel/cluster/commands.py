@@ -1,0 +1,94 @@
+"""What the command line does by ``--scheduler`` or ``--workers``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from meddel.cluster.connecting import connect
+from meddel.cluster.selecting import select
+from meddel.config import Run
+from meddel.errors import MedDELError
+from meddel.store import Store
+
+
+def embed(scheduler: str | None, workers: int | None, index: pa.Table, out: Path, **settings: Any) -> Store:
+    """Embed by the workers of a cluster, with a GPU for each where they are started here and there are some.
+
+    Parameters
+    ----------
+    scheduler, workers
+        As for `meddel.cluster.connect`.
+    index, out, **settings
+        As for `meddel.cluster.embedding.embed_images`.
+
+    Raises
+    ------
+    MedDELError
+        As `connect` and `meddel.cluster.embedding.embed_images`.
+    """
+    from meddel.cluster.embedding import embed_images  # here, because it imports torch, which takes seconds
+
+    with connect(scheduler, workers, gpus=True) as client:
+        return embed_images(index, out, client, **settings)
+
+
+def selection(
+    scheduler: str | None, workers: int | None, selector: str, store: Store, out: Path, **settings: Any
+) -> pa.Table:
+    """Return MedDEL's selection by the workers of a cluster; its stages stay in a folder beside `out`.
+
+    Parameters
+    ----------
+    scheduler, workers
+        As for `meddel.cluster.connect`.
+    selector : str
+        ``meddel``, as no other one is shared.
+    store : Store
+        Workers compare its shards with their checksums.
+    out : Path
+        The file that the selection is for: its folder, which all workers see, gets ``<name>_stages``.
+    **settings : object
+        Of `meddel.cluster.select`.
+
+    Raises
+    ------
+    MedDELError
+        As `connect` and `meddel.cluster.select`; another selector, or a number of threads.
+    """
+    if selector != "meddel":
+        raise MedDELError(f"workers can't share the selector {selector}", fix="leave --scheduler and --workers out")
+    if settings.pop("threads", None) is not None:
+        raise MedDELError("each task of a worker has one thread", fix="leave --threads out, or give more --workers")
+    with connect(scheduler, workers) as client:
+        return pq.read_table(select(store, out.with_name(f"{out.stem}_stages"), client, **settings))
+
+
+def study(scheduler: str | None, workers: int | None, run: Run, added: list[str]) -> None:
+    """Compute the whole study by the workers of a cluster, that of selectors of one's own included.
+
+    Parameters
+    ----------
+    scheduler, workers
+        As for `meddel.cluster.connect`.
+    run : Run
+    added : list of str
+        Names of selectors beside the profile's.
+
+    Raises
+    ------
+    MedDELError
+        As `connect` and `meddel.cluster.studying.compute_study`.
+    """
+    from meddel.cluster import studying  # here, because it imports torch, which takes seconds
+    from meddel.study import jobs
+    from meddel.study.grid import selected_cells
+    from meddel.study.run import every_job
+
+    own = [cell for seed in run.seeds for cell in selected_cells(run, tuple(added), seed)]
+    with connect(scheduler, workers) as client:
+        count = studying.compute_study(run, client, [*every_job(run), *jobs(run, own)])
+    print(f"{count} encoders trained or scored by workers", flush=True)

@@ -1,0 +1,97 @@
+"""The selection of a cluster is that of one process, byte for byte, whatever its workers do."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed import Client
+
+from meddel import cluster
+from meddel.cluster import SharedStream
+from meddel.errors import MedDELError
+from meddel.store import Store
+from tests.cluster.conftest import RULE, Befalls, Stored
+
+
+@pytest.mark.parametrize(("workers", "shard_rows"), [(2, 400), (4, 70), (1, 3000)])
+def test_any_number_of_workers_and_any_shards_select_the_same(
+    client: Client, stored: Stored, expected: bytes, tmp_path: Path, workers: int, shard_rows: int
+) -> None:
+    client.cluster.scale(workers)
+    while len(client.scheduler_info(n_workers=-1)["workers"]) != workers:
+        time.sleep(0.05)
+    path = cluster.select(stored(shard_rows), tmp_path, client, **RULE)
+    assert path.read_bytes() == expected
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cosines.npz", "kmeans.npz", "selection.parquet", "selection.parquet.json",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("function", "sent"), [
+    ("addend", signal.SIGKILL), ("merged", signal.SIGKILL), ("_compared", signal.SIGKILL), ("addend", signal.SIGSTOP),
+])  # fmt: skip
+def test_a_worker_that_is_killed_or_slow_changes_nothing(
+    client: Client, stored: Stored, expected: bytes, tmp_path: Path, function: str, sent: signal.Signals
+) -> None:
+    once = tmp_path / "once"
+    client.register_plugin(Befalls(function, sent, once), name="befalls")
+    try:
+        path = cluster.select(stored(), tmp_path / "out", client, **RULE)
+    finally:
+        client.unregister_worker_plugin("befalls")
+    assert once.exists()
+    assert path.read_bytes() == expected
+
+
+def test_a_task_that_takes_its_worker_down_ends_the_run(
+    client: Client, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
+    client.register_plugin(Befalls("addend", signal.SIGKILL, tmp_path / "once", at="executing"), name="befalls")
+    try:
+        with pytest.raises(MedDELError, match="a task ended its worker 1 times, mostly for want of memory"):
+            cluster.select(stored(), tmp_path / "out", client, **RULE)
+    finally:
+        client.unregister_worker_plugin("befalls")
+    assert not list((tmp_path / "out").glob("shared-*"))
+
+
+def test_a_worker_that_cant_see_the_store_is_named(client: Client, stored: Stored, tmp_path: Path) -> None:
+    store = stored()
+    gone = Store(tmp_path / "elsewhere", store.manifest)
+    with pytest.raises(MedDELError, match=r"worker \d+ \(tcp://[\d.:]+\) can't see the store \(.*elsewhere\); let all"):
+        next(SharedStream(gone, 99, client=client, folder=tmp_path).each(np.sum))
+    shutil.copytree(stored(70).folder, tmp_path / "elsewhere")
+    with pytest.raises(MedDELError, match="sees another store"):
+        next(SharedStream(gone, 99, client=client, folder=tmp_path).each(np.sum))
+    assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
+
+
+def test_a_damaged_shard_and_another_version_are_refused(
+    client: Client, stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stored()
+    content = bytearray(store.shards[5].path.read_bytes())
+    content[-1] ^= 1
+    store.shards[5].path.write_bytes(content)
+    with pytest.raises(MedDELError, match=r"its checksum differs \(.*shard-00005.npy\)"):
+        cluster.select(store, tmp_path, client, **RULE)
+    monkeypatch.setattr("meddel.cluster.shared.__version__", "0.0")
+    with pytest.raises(MedDELError, match=r"worker \d+ \(tcp://[\d.:]+\) has no meddel 0.0: 0"):
+        cluster.select(store, tmp_path, client, **RULE)
+
+
+@pytest.mark.parametrize(("arguments", "said"), [
+    (("tcp://127.0.0.1:1", 2), "give --scheduler or --workers"), ((None, 0), "0 workers"),
+    (("tcp://127.0.0.1:1", None), r"no scheduler answers \(tcp://127.0.0.1:1\)"),
+    (("nonsense://x", None), "no scheduler answers"),
+])  # fmt: skip
+def test_what_is_no_cluster_is_said(arguments: tuple, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("meddel.cluster.connecting.PATIENCE", 1)
+    with pytest.raises(MedDELError, match=said), cluster.connect(*arguments):
+        pass
