@@ -71,3 +71,25 @@ def test_what_can_not_be_imported_is_said_in_one_line(meddel: Callable, tmp_path
     code, out, err = meddel("import", tmp_path / "x.npy", "--out", tmp_path / "store")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert err.startswith("meddel: can't be read: ") and not (tmp_path / "store").exists()
+
+
+def test_a_limit_on_memory_selects_from_the_disk_whatever_it_is(meddel: Callable, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((900, 12)))
+    assert meddel("import", tmp_path / "x.npy", "--out", tmp_path / "store")[0] == 0
+    kept = []
+    for name, limit in (("a", 0.2), ("b", 0.05)):
+        out = tmp_path / f"{name}.csv"
+        code, said, err = meddel(
+            "select", tmp_path / "store", "--ratio", 0.1, "--k", 6, "--out", out, "--memory-limit", limit
+        )
+        assert code == 0, err
+        assert "kept 90 of 900" in said
+        kept.append(out.read_bytes())
+        assert (tmp_path / f"{name}_stages" / "selection.parquet").is_file()
+    assert kept[0] == kept[1] and kept[0].count(b"\n") == 91
+    refused = ("select", tmp_path / "store", "--ratio", 0.1, "--out", tmp_path / "c.csv", "--memory-limit")
+    code, _, err = meddel(*refused, 0.001)
+    assert code == 1 and "1 MB of memory for 900 rows" in err
+    code, _, err = meddel(*refused, 1, "--selector", "random")
+    assert code == 1 and "random needs all embeddings in memory" in err
+    assert not (tmp_path / "c.csv").exists()

@@ -6,7 +6,6 @@ Each command imports what it needs: torch takes seconds, and who asks for help o
 from __future__ import annotations
 
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,9 +13,11 @@ import typer
 from typer.core import TyperGroup
 
 from meddel import __version__
+from meddel.commands.importing import import_embeddings
+from meddel.commands.options import Out, ProfileChoice, Scheduler, Workers
+from meddel.commands.selecting import select
 from meddel.datadel import commands
 from meddel.errors import MedDELError
-from meddel.import_command import import_embeddings
 
 
 class _Commands(TyperGroup):
@@ -46,38 +47,8 @@ app = typer.Typer(
 
 app.command()(commands.fetch)
 app.command("import")(import_embeddings)
+app.command()(select)
 app.add_typer(commands.data, name="data")
-
-
-class ProfileChoice(StrEnum):
-    """The profiles of `meddel.config`."""
-
-    smoke = "smoke"
-    laptop = "laptop"
-    paper = "paper"
-
-
-class BackendChoice(StrEnum):
-    """Which kernels compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    numba_cuda = "numba-cuda"
-    reference = "reference"
-
-
-class KeepChoice(StrEnum):
-    """Which image of a pair of near duplicates stays."""
-
-    near = "near"
-    far = "far"
-    random = "random"
-
-
-Out = Annotated[Path, typer.Option(help="Folder for everything that the run writes; call again to go on.")]
-Scheduler = Annotated[str | None, typer.Option(help="Dask's scheduler (tcp://node:8786) whose workers share the work.")]
-Workers = Annotated[int | None, typer.Option(min=1, help="So many workers on this machine share the work.")]
 
 
 @app.command()
@@ -154,70 +125,6 @@ def embed(
     else:
         store = embed(table, out, model=network, batch=batch, device="cuda" if torch.cuda.is_available() else "cpu")
     print(f"{len(table)} images, {store.embeddings.shape[1]} numbers each: {out}")
-
-
-@app.command()
-def select(
-    store: Annotated[Path, typer.Argument(help="Folder that `meddel embed` or `import` wrote.")],
-    out: Annotated[Path, typer.Option(help="CSV of the paths to keep, best first.")],
-    ratio: Annotated[float | None, typer.Option(help="Share to keep, such as 0.05.")] = None,
-    eta: Annotated[
-        float | None, typer.Option(help="Instead of a ratio: cosine above which a pair is duplicate.")
-    ] = None,
-    selector: Annotated[
-        str, typer.Option(help="meddel, random as a baseline, or another of those that `meddel selectors` lists.")
-    ] = "meddel",
-    keep: Annotated[
-        KeepChoice | None, typer.Option(help="Which of two duplicates stays, by distance to the centroid; none: near.")
-    ] = None,
-    k: Annotated[int | None, typer.Option(min=1, help="Clusters; none: sqrt(n / 2).")] = None,
-    eps: Annotated[
-        float | None, typer.Option(help="Farther than this from the centroid is an outlier; none: 0.9.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    backend: Annotated[
-        BackendChoice, typer.Option(help="Which kernels compute; the result is the same.")
-    ] = BackendChoice.auto,
-    threads: Annotated[int | None, typer.Option(min=1, help="How many at most; none: all cores.")] = None,
-    scheduler: Scheduler = None,
-    workers: Workers = None,
-) -> None:
-    """Pick the images worth keeping (MedDEL, section 3.2) and say of every other one why it went.
-
-    Beside OUT lies a second file with the reasons: outlier at which distance, or duplicate of which image. Workers
-    share MedDEL's work block by block: their K-means starts otherwise (k-means||), whatever their number.
-    """
-    import numpy as np
-
-    from meddel import config, selectors
-    from meddel.store import Store
-
-    if (ratio is None) == (eta is None):
-        raise MedDELError("give either --ratio or --eta", fix="such as --ratio 0.05")
-    opened = Store.open(store, verify=scheduler is None and workers is None)
-    taken = selectors.settings_of(selector)
-    given = {"k": k, "eps": eps, "keep": keep and keep.value, "threads": threads, "backend": backend.value}
-    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None and name in taken}
-    odd = next((name for name in ("k", "eps", "keep") if given[name] is not None and name not in taken), None)
-    if odd is not None:
-        raise MedDELError(f"{selector} knows no --{odd}", fix="leave it out")
-    rng = np.random.default_rng(seed)
-    if scheduler is not None or workers is not None:
-        from meddel.cluster import commands as by_workers
-
-        settings |= {"ratio": ratio, "eta": eta, "seed": seed}
-        selection = by_workers.selection(scheduler, workers, selector, opened, out, **settings)
-    elif ratio is not None:
-        budget = selectors.budget_for(config.check_ratio(ratio), len(opened.index))
-        selection = selectors.get(selector)(opened.embeddings, opened.index, budget, rng, **settings)
-    elif selector == "meddel":
-        selection = selectors.meddel.at_threshold(opened.embeddings, opened.index, eta, rng, **settings)
-    else:
-        raise MedDELError(f"{selector} knows no threshold", fix="give --ratio instead of --eta")
-    reasons = out.with_name(f"{out.stem}_reasons.csv")
-    selectors.write_kept_csv(selection, opened.index, out, reasons)
-    kept = sum(selection["kept"].to_pylist())
-    print(f"kept {kept} of {len(selection)} ({kept / len(selection):.2%}): {out}; the rest: {reasons}")
 
 
 @app.command("selectors")

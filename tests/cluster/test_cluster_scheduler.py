@@ -69,7 +69,7 @@ def test_a_scheduler_that_is_lost_and_started_again(meddel: Callable, stored: St
 
 
 @pytest.mark.parametrize(("options", "said"), [
-    (("--selector", "random"), "workers can't share the selector random"), (("--threads", 2), "leave --threads out"),
+    (("--selector", "random"), "random needs all embeddings in memory"), (("--threads", 2), "leave --threads out"),
     (("--scheduler", "tcp://127.0.0.1:1"), "give --scheduler or --workers"),
 ])  # fmt: skip
 def test_what_workers_cant_do_is_refused_at_once(

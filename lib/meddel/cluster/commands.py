@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from meddel.cluster.connecting import connect
 from meddel.cluster.selecting import select
@@ -36,35 +35,29 @@ def embed(scheduler: str | None, workers: int | None, index: pa.Table, out: Path
         return embed_images(index, out, client, **settings)
 
 
-def selection(
-    scheduler: str | None, workers: int | None, selector: str, store: Store, out: Path, **settings: Any
-) -> pa.Table:
-    """Return MedDEL's selection by the workers of a cluster; its stages stay in a folder beside `out`.
+def selection(scheduler: str | None, workers: int | None, store: Store, stages: Path, **settings: Any) -> Path:
+    """Select by the workers of a cluster and return the path of the selection.
 
     Parameters
     ----------
     scheduler, workers
         As for `meddel.cluster.connect`.
-    selector : str
-        ``meddel``, as no other one is shared.
     store : Store
         Workers compare its shards with their checksums.
-    out : Path
-        The file that the selection is for: its folder, which all workers see, gets ``<name>_stages``.
+    stages : Path
+        The folder of the selection and of what leads to it, which all workers see.
     **settings : object
         Of `meddel.cluster.select`.
 
     Raises
     ------
     MedDELError
-        As `connect` and `meddel.cluster.select`; another selector, or a number of threads.
+        As `connect` and `meddel.cluster.select`; or a number of threads.
     """
-    if selector != "meddel":
-        raise MedDELError(f"workers can't share the selector {selector}", fix="leave --scheduler and --workers out")
     if settings.pop("threads", None) is not None:
         raise MedDELError("each task of a worker has one thread", fix="leave --threads out, or give more --workers")
     with connect(scheduler, workers) as client:
-        return pq.read_table(select(store, out.with_name(f"{out.stem}_stages"), client, **settings))
+        return select(store, stages, client, **settings)
 
 
 def study(scheduler: str | None, workers: int | None, run: Run, added: list[str]) -> None:
