@@ -23,7 +23,7 @@ extensions = [
     "docstrings",
     "mathml",
 ]
-exclude_patterns = ["notebooks/costs.txt", "static"]
+exclude_patterns = ["notebooks/costs.txt", "report", "static"]
 
 # The notebooks are shown as the run left them.
 nb_execution_mode = "off"
@@ -52,6 +52,7 @@ bibtex_default_style = "alpha"
 html_theme = "pydata_sphinx_theme"
 html_title = project
 html_static_path = ["static"]
+html_extra_path = ["report"]  # the run's report, whose links to notebooks lead to their pages here
 html_favicon = "static/favicon.svg"
 html_css_files = ["site.css"]
 html_js_files = [(name, {"defer": "defer"}) for name in ("sort_tables.js", "mend_roles.js")]

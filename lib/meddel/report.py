@@ -16,7 +16,7 @@ from meddel.errors import MedDELError
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title><style>
+<title>{title}</title><link rel="icon" href="data:,"><style>
 body{{font:16px/1.55 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#1a1a1a}}
 h1,h2{{line-height:1.2}} figure{{margin:1.5rem 0}} img{{max-width:100%;height:auto}}
 figcaption{{color:#555;font-size:.9rem}} table{{border-collapse:collapse}} .wide{{overflow-x:auto;margin:1rem 0}}

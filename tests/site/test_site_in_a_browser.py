@@ -39,7 +39,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def notebook(title: str, text: str) -> nbformat.NotebookNode:
+def notebook(title: str, text: str, shown: str = "nothing") -> nbformat.NotebookNode:
     """An executed notebook with a figure, as an output of its own kind and as HTML, and a table."""
     with style.styled():
         figure, [axis] = style.new(1, 1, 4, 2)
@@ -52,6 +52,7 @@ def notebook(title: str, text: str) -> nbformat.NotebookNode:
         {"image/png": image},
         {"text/html": figure._repr_html_()},
         {"text/html": table.html, "text/markdown": table.markdown},
+        {"text/markdown": shown},
     ]
     outputs = [new_output("display_data", data) for data in bundles]
     cells = [new_markdown_cell(f"# {title}\n\n{text}"), new_code_cell("show()", outputs=outputs, execution_count=1)]
@@ -64,12 +65,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
     books = {
         "00_first_steps": notebook("First steps", "See notebook 01 and arXiv 2303.09540 for $e^{-R}$."),
-        "01_second_steps": notebook("Second steps", "A zebrafish swims here, after `00_first_steps`."),
+        "01_second_steps": notebook(
+            "Second steps", "A zebrafish swims here, after `00_first_steps`.", "[report.html](../report.html)"
+        ),
     }
     for name, book in books.items():
         path = out / "notebooks" / f"{name}.ipynb"
         with artefacts.recorded(path.with_suffix(".html"), "key", parameters={"profile": "smoke"}, seed=0):
             artefacts.write_text(path, nbformat.writes(book))
+    links = "".join(f'<a href="notebooks/{name}.html">{name}</a>' for name in books)
+    head = '<meta charset="utf-8"><title>Report</title><link rel="icon" href="data:,">'
+    page = f'<!doctype html><html lang="en"><head>{head}</head><body><h1>Report</h1>{links}</body></html>'
+    artefacts.write_text(out / "report.html", page)
     site.build(out, out / "site", strict=True)
     return out / "site"
 

@@ -57,6 +57,16 @@ def test_a_page_links_cites_and_holds_no_path_of_the_run(tmp_path: Path) -> None
     assert output.data == {"text/markdown": f"```{{table}} Sizes\n\n{ROWS}```\n\nCounted.\n"}
 
 
+def test_the_report_is_linked_where_the_site_has_it(tmp_path: Path) -> None:
+    path = executed(tmp_path, "00_one", "")
+    book = nbformat.read(path, as_version=4)
+    book.cells[-1].outputs = [new_output("display_data", {"text/markdown": "[report.html](../report.html)"})]
+    path.write_text(nbformat.writes(book), encoding="utf-8")
+    pages.write([path], tmp_path / "site" / "notebooks", tmp_path / "figures", {})
+    [output] = nbformat.read(tmp_path / "site" / "notebooks" / "00_one.ipynb", as_version=4).cells[-1].outputs
+    assert output.data["text/markdown"] == '<a href="../report.html">report.html</a>'
+
+
 def test_what_is_no_notebook_is_named(tmp_path: Path) -> None:
     path = executed(tmp_path, "00_one", "")
     path.write_text("{")

@@ -18,6 +18,8 @@ from meddel.site import api, citations, pages
 ROOT = Path(__file__).resolve().parents[3]
 """The source tree: the site's own pages are not installed with the library."""
 
+REPORT_FOLDER = "report"
+"""What lies here among the sources goes to the site's top as it is (``html_extra_path`` in docs/conf.py)."""
 _BUILT = ("index.html", "searchindex.js")
 _NO_WORKSHOP = "# The workshop\n\nThe guide for those who teach was not there when this site was built.\n"
 
@@ -49,6 +51,9 @@ def build(out: Path, target: Path, *, strict: bool = False) -> Path:
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as work:
             source, made = Path(work) / "source", Path(work) / "site"
             gather(notebooks, source)
+            (source / REPORT_FOLDER).mkdir()
+            if (out / "report.html").is_file():
+                shutil.copy(out / "report.html", source / REPORT_FOLDER)
             _sphinx(source, made, Path(work), strict)
             _replace(target, made, Path(work) / "old")
     except OSError as error:

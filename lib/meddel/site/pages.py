@@ -21,6 +21,7 @@ _IMAGE = re.compile(r'<img\b[^>]*\bsrc="data:image/png;base64,([^"]+)"[^>]*>')
 _ALT = re.compile(r'\balt="([^"]*)"')
 _TABLE = re.compile(r"\*\*(?P<title>[^\n]+)\*\*\n\n(?P<rows>(?:\|[^\n]*\n)+)(?P<note>.*)", re.DOTALL)
 _NAMED, _NUMBERED = re.compile(r"`(\d\d_\w+)`"), re.compile(r"(?<!\[)\b([Nn]otebook )(\d\d)\b")
+_REPORT = re.compile(r"\[([^\]]+)\]\(\.\./report\.html\)")
 _UNDESCRIBED = "A figure that its notebook does not describe."
 _HIDDEN = {"injected-parameters", contents.NAVIGATION}
 _COSTS = "| notebook | time | peak memory | machine |\n| --- | ---: | ---: | --- |\n"
@@ -106,6 +107,8 @@ def _shown(output: NotebookNode, pictures: Path, name: str) -> NotebookNode:
     elif table := _TABLE.fullmatch(data.get("text/markdown", "")):
         directive = f"```{{table}} {table['title']}\n\n{table['rows']}```\n\n{table['note'].strip()}\n"
         output.data = NotebookNode({"text/markdown": directive})
+    elif "text/markdown" in data:  # Sphinx would look for the report among its sources
+        data["text/markdown"] = _REPORT.sub(r'<a href="../report.html">\1</a>', data["text/markdown"])
     return output
 
 
