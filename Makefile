@@ -6,6 +6,7 @@ DATA ?=
 OUT ?= out
 SEED ?= 0
 JOBS ?= 2
+WORKERS ?=
 PYTHON ?=
 
 SHELL := /bin/sh
@@ -37,12 +38,14 @@ help: ## Show this text
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
 	@echo
 	@echo "Variables: PROFILE=smoke|laptop|paper  DATA=folder (none: generated)  OUT=$(OUT)  SEED=$(SEED)"
+	@echo "           WORKERS=2 (processes that share the study's encoders; none: one process)"
 	@echo "           PYTHON=python3.12 (none: the first of 3.13, 3.12, 3.11 that works)  JOBS=$(JOBS) (tests at a time)"
 
 setup: $(STAMP) ## Make .venv with the locked packages; nothing to do if it is there
 
 study: $(STAMP) ## Run the whole paper into OUT; what is finished there is not done twice
-	"$(BIN)/meddel" run --profile "$(PROFILE)" --seed "$(SEED)" --out "$(OUT)" $(if $(DATA),--data "$(DATA)")
+	"$(BIN)/meddel" run --profile "$(PROFILE)" --seed "$(SEED)" --out "$(OUT)" $(if $(DATA),--data "$(DATA)") \
+		$(if $(WORKERS),--workers "$(WORKERS)")
 
 lab: $(STAMP) ## Open the notebooks in JupyterLab
 	"$(BIN)/jupyter" lab notebooks
