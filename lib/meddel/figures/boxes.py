@@ -12,6 +12,11 @@ from meddel import evidence, published
 from meddel.errors import MedDELError
 from meddel.figures import style
 
+_OTHERS = (
+    (style.GREEN, "s"), (style.PURPLE, "^"), (style.SKY, "D"), (style.YELLOW, "v"), (style.GREY, "P"),
+)  # fmt: skip
+"""Colour and marker of selectors beside those that every figure shows, in the order in which they come."""
+
 
 def fig4(scores: pa.Table | pd.DataFrame | None = None, head: str | None = None) -> Figure:
     """Draw segmentation against ratio, one panel per set.
@@ -81,21 +86,25 @@ def _ours(scores: pa.Table | pd.DataFrame, head: str | None) -> Figure:
     sets = sorted(final["set"].unique())
     ratios = sorted(final.ratio.unique())
     selectors = sorted(final.selector.unique(), key=[*style.ARMS, *final.selector.unique()].index)
+    selecting = [name for name in selectors if name not in ("none", "all")]
+    step = min(0.24, 0.84 / max(1, len(selecting)))  # between selectors at one ratio
     with style.styled():
         columns = min(len(sets), 4)
         rows = math.ceil(len(sets) / columns)
-        figure, axes = style.new(rows, columns, max(5.2, 3.0 * columns), 1.4 + 2.3 * rows)
+        figure, axes = style.new(rows, columns, max(7.0, 3.6 * columns), 1.6 + 2.3 * rows)
         for axis, name in zip(axes, sets, strict=False):
-            for place, selector in enumerate(selectors):
+            others = iter(_OTHERS)
+            for selector in selectors:
                 part = final[(final["set"] == name) & (final.selector == selector)]
-                shift = 0.0 if selector in ("none", "all") else 0.24 * (place - (len(selectors) + 1) / 2)
-                colour = style.ARMS.get(selector, style.GREEN)
-                x = part.ratio.map(ratios.index) + shift
-                axis.scatter(x, 100 * part.foreground_iou, s=18, color=colour, alpha=0.8, linewidths=0)
-                means = 100 * part.groupby("ratio").foreground_iou.mean()
-                at = [ratios.index(ratio) + shift for ratio in means.index]
+                apart = step * (selecting.index(selector) - (len(selecting) - 1) / 2) if selector in selecting else 0.0
+                known = style.ARMS.get(selector)
+                colour, marker = (known, "o") if known else next(others, (style.GREY, "x"))
+                x = part.ratio.map(ratios.index) + apart
                 label = style.NAMES.get(selector, selector)
-                axis.scatter(at, means, s=240, marker="_", color=colour, linewidths=1.8, label=label)
+                axis.scatter(x, 100 * part.foreground_iou, s=20, color=colour, marker=marker, alpha=0.8, label=label)
+                means = 100 * part.groupby("ratio").foreground_iou.mean()
+                at = [ratios.index(ratio) + apart for ratio in means.index]
+                axis.scatter(at, means, s=240 * (step / 0.24) ** 2, marker="_", color=colour, linewidths=1.8)
             axis.set(title=name, xticks=range(len(ratios)), xticklabels=[_ratio_name(ratio) for ratio in ratios])
             axis.set_xlabel("retention ratio" if axis.get_subplotspec().is_last_row() else "")
             axis.set_xlim(-0.6, len(ratios) - 0.4)
@@ -103,7 +112,7 @@ def _ours(scores: pa.Table | pd.DataFrame, head: str | None) -> Figure:
             axis.grid(axis="x", visible=False)
         for axis in axes[len(sets) :]:
             axis.remove()
-        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, markerscale=0.8)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
         style.message(figure, f"Ours: one point per seed, bars are means, head {head}")
     means = final.groupby(["set", "selector", "ratio"]).foreground_iou.mean()
     text = "; ".join(f"{s} {style.NAMES.get(a, a)} at {_ratio_name(r)} {100 * v:.1f}" for (s, a, r), v in means.items())
