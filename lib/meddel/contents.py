@@ -25,7 +25,7 @@ NAVIGATION = "navigation"
 """Tag of the last cell of a notebook, with the links; a site that has links of its own leaves it out."""
 
 _CLAIM = re.compile(r"\*\*The paper's claim\*\* \(section ([\d.]+)\)")
-_TOOK = re.compile(r"`smoke` [^,]*, \d[\d.]* GiB")
+_TOOK = re.compile(r"`smoke` [^,]*, (?:at most )?\d[\d.]* GiB")
 
 
 def read(path: Path) -> NotebookNode:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from meddel import artefacts
+from meddel import __version__, artefacts
 from meddel.memory import PeakMemory
 from meddel.out_of_core import seeding
 from meddel.out_of_core.dedup import dedup, packs
@@ -112,6 +112,8 @@ def measure(folder: Path, rows: int, width: int, clusters: int, iterations: int,
         "seed": seed,
         "block_rows": stream.block_rows,
         "threads": thread_count(threads),
+        "version": __version__,
+        "commit": artefacts.commit(),
         "machine": artefacts.machine(),
         "peak_memory_bytes": used.bytes,
         "memory_before_bytes": used.before,
