@@ -250,4 +250,5 @@ def test_our_scores_are_ordered_like_the_papers_by_the_ratio() -> None:
         table = cells.run_cells(laptop(), head)
         found = dominance.pairs(table)
         assert len(found) == sum(math.comb(count, 2) for count in table.groupby("dataset").size())
-        assert (found[found.ratio < found.other_ratio].preferred == "first").all()
+        smaller = found[found.ratio < found.other_ratio].preferred == "first"
+        assert len(smaller) > 50 and smaller.mean() > 0.95, "the smaller subset wins almost whatever its quality"

@@ -72,6 +72,7 @@ def test_the_cache_is_in_the_systems_place_without_the_variable(monkeypatch: pyt
 
 def test_names_that_lead_out_of_the_cache_are_refused(data_root: Path) -> None:
     for name in ("../a.zip", "a/b.zip", "..", ".hidden", "", "C:a.zip", "a\\b"):
-        archive = Archive(name=name, urls=(), size=None, approximate=False, sha256=None, md5=None)
+        # built without the manifest's own check, which refuses most of these names before
+        archive = Archive.model_construct(name=name, urls=(), size=None, approximate=False, sha256=None, md5=None)
         with pytest.raises(MedDELError, match="is no plain file name"):
             cache.archive_path("set", archive)
