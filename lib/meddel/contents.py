@@ -80,7 +80,7 @@ def link(notebooks: Sequence[Path]) -> list[Path]:
         before = [f"← {steps[number - 1]}"] if number else []
         after = [f"{steps[number + 1]} →"] if number + 1 < len(steps) else []
         book.cells = [cell for cell in book.cells if NAVIGATION not in cell.metadata.get("tags", [])]
-        cell = nbformat.v4.new_markdown_cell(" · ".join(before + after), id=NAVIGATION)
+        cell = nbformat.v4.new_markdown_cell(" · ".join(before + after), id=str(len(book.cells)))
         cell.metadata["tags"] = [NAVIGATION]
         book.cells.append(cell)
         changed += [path] if _write(path, book) else []

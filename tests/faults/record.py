@@ -41,13 +41,13 @@ class Recorder:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the record, unless a test failed or nothing was counted."""
         if self.counts and not self.failed:
-            write(
-                self.folder, self.counts, [".venv/bin/python", "-m", "pytest", *session.config.invocation_params.args]
-            )
+            command = [".venv/bin/python", "-m", "pytest", *session.config.invocation_params.args]
+            ours = self.folder.resolve().parent == README.parent / "data_manifests" / "results"
+            write(self.folder, self.counts, command, README if ours else None)
 
 
-def write(folder: Path, counts: Counts, command: list[str], readme: Path = README) -> None:
-    """Write ``faults.csv``, ``results.md`` and ``provenance.json``; where the README has a place for it, there too."""
+def write(folder: Path, counts: Counts, command: list[str], readme: Path | None) -> None:
+    """Write ``faults.csv``, ``results.md`` and ``provenance.json``; and into a README that has a place for it."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -58,7 +58,7 @@ def write(folder: Path, counts: Counts, command: list[str], readme: Path = READM
     artefacts.write_json(folder / "provenance.json", made | {"python": sys.version.split()[0]})
     results = f"`{typed}`, version {made['version']}, commit {made['commit']}, on {made['machine']}.\n\n{table(counts)}"
     artefacts.write_text(folder / "results.md", results)
-    text = readme.read_text(encoding="utf-8")
+    text = "" if readme is None else readme.read_text(encoding="utf-8")
     if f"<!-- results: {folder.name} -->" in text:
         artefacts.write_text(readme, record.insert(text, folder.name, results))
 
