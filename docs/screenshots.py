@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from meddel import artefacts
-from meddel.errors import MedDELError
+from meddel.errors import MedDELError, exit_code
 from meddel.live.jupyter import served
 
 if TYPE_CHECKING:
@@ -109,18 +109,12 @@ def _keep(page: Page, path: Path) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 a problem said in one line."""
+    """Run the command and return its exit code: 0 done, 1 a problem said in one line, 130 interrupted."""
     parser = argparse.ArgumentParser("python docs/screenshots.py", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("out"), help="folder of a finished run (default: out)")
     parser.add_argument("--target", type=Path, default=Path("docs/pictures"), help="(default: docs/pictures)")
     given = parser.parse_args(arguments)
-    try:
-        for path in write(given.out, given.target):
-            print(path)
-    except MedDELError as error:
-        print(f"screenshots: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return exit_code("screenshots", lambda: print(*write(given.out, given.target), sep="\n"))
 
 
 if __name__ == "__main__":

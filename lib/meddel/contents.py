@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 
 from meddel import artefacts, runner
 from meddel.artefacts import Provenance
-from meddel.errors import MedDELError
+from meddel.errors import MedDELError, exit_code
 from meddel.record import insert
 from meddel.workshop import student
 
@@ -157,23 +157,22 @@ def _write(path: Path, book: NotebookNode) -> bool:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command and return its exit code: 0 done, 1 a problem said in one line."""
+    """Run the command and return its exit code: 0 done, 1 a problem said in one line, 130 interrupted."""
     parser = argparse.ArgumentParser("python -m meddel.contents", description=__doc__)
     parser.add_argument("--out", type=Path, help="folder of a finished run in smoke, for the costs; none: links only")
     parser.add_argument("--readme", type=Path, default=Path("README.md"), help="gets the table (default: README.md)")
     given = parser.parse_args(arguments)
-    try:
-        own = runner.notebooks()
-        changed = link(own) + link(sorted(student.folder().glob("[0-9][0-9]_*.ipynb")))
-        if given.out is not None:
-            changed += tell_costs(own, given.out)
-            text = insert(given.readme.read_text(encoding="utf-8"), "notebooks", table(own, given.out))
-            artefacts.write_text(given.readme, text)
-    except MedDELError as error:
-        print(f"meddel.contents: {error}", file=sys.stderr)
-        return 1
+    return exit_code("meddel.contents", lambda: _write_all(given.out, given.readme))
+
+
+def _write_all(out: Path | None, readme: Path) -> None:
+    """Write links, and what a run in `out` took if there is one."""
+    own = runner.notebooks()
+    changed = link(own) + link(sorted(student.folder().glob("[0-9][0-9]_*.ipynb")))
+    if out is not None:
+        changed += tell_costs(own, out)
+        artefacts.write_text(readme, insert(readme.read_text(encoding="utf-8"), "notebooks", table(own, out)))
     print(f"{len(set(changed))} notebooks changed")
-    return 0
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -25,3 +27,28 @@ class MedDELError(Exception):
         place = "" if self.where is None else f" ({self.where})"
         advice = "" if fix is None else f"; {fix}"
         super().__init__(f"{what}{place}{advice}".replace("\n", " "))
+
+
+def exit_code(program: str, work: Callable[[], int | None]) -> int:
+    """Do what a command does; a problem, or that the user interrupted, is said in one line.
+
+    Parameters
+    ----------
+    program : str
+        What the line begins with.
+    work : callable
+        Returns an exit code, or None for 0.
+
+    Returns
+    -------
+    int
+        What `work` returns, 1 for a `MedDELError`, 130 for an interruption.
+    """
+    try:
+        return work() or 0
+    except MedDELError as error:
+        print(f"{program}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted; run the same again to go on", file=sys.stderr)
+        return 130

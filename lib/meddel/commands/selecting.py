@@ -39,7 +39,7 @@ def select(
     ] = BackendChoice.auto,
     threads: Annotated[int | None, typer.Option(min=1, help="How many at most; none: all cores.")] = None,
     memory_limit: Annotated[
-        float | None, typer.Option(min=0, help="GB beyond the interpreter: MedDEL block by block from the disk.")
+        float | None, typer.Option(min=0, help="GB for the work beyond interpreter and index: MedDEL block by block.")
     ] = None,
     scheduler: Scheduler = None,
     workers: Workers = None,
@@ -50,6 +50,8 @@ def select(
     limit, and by workers, MedDEL goes through the store block by block. Its K-means starts otherwise then (k-means||),
     so that it keeps other images than without; the limit and the number of workers change nothing.
     """
+    import pyarrow.compute as pc
+
     from meddel import selectors
     from meddel.store import Store
 
@@ -71,7 +73,7 @@ def select(
         selection = _in_memory(opened, selector, ratio, eta, seed, settings)
     reasons = out.with_name(f"{out.stem}_reasons.csv")
     selectors.write_kept_csv(selection, opened.index, out, reasons)
-    kept = sum(selection["kept"].to_pylist())
+    kept = pc.sum(selection["kept"]).as_py()
     print(f"kept {kept} of {len(selection)} ({kept / len(selection):.2%}): {out}; the rest: {reasons}")
 
 

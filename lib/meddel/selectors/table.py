@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 from meddel import artefacts
 from meddel.errors import MedDELError
 
+_ROWS_AT_A_TIME = 65_536
 SELECTION_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -121,11 +121,11 @@ def write_kept_csv(selection: pa.Table, index: pa.Table, kept_path: Path, reason
 
 
 def _write_csv(path: Path, table: pa.Table) -> None:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(table.column_names)
-    writer.writerows(_cells(row) for row in zip(*(column.to_pylist() for column in table.columns), strict=True))
-    artefacts.write_text(path, stream.getvalue())
+    with artefacts.atomic_write(path, "w") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(table.column_names)
+        for part in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
+            writer.writerows(_cells(row) for row in zip(*(column.to_pylist() for column in part.columns), strict=True))
 
 
 def _cells(row: Iterable[Any]) -> list[Any]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from meddel.errors import MedDELError
+from meddel.errors import exit_code
 from meddel.site.build import build
 
 
@@ -17,15 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--target", type=Path, help="folder of the site, replaced as a whole (default: OUT/site)")
     parser.add_argument("--strict", action="store_true", help="let a warning of Sphinx be an error")
     given = parser.parse_args(arguments)
-    try:
-        print(build(given.out, given.target or given.out / "site", strict=given.strict))
-    except MedDELError as error:
-        print(f"meddel.site: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("meddel.site: interrupted; run the same again", file=sys.stderr)
-        return 130
-    return 0
+    target = given.target or given.out / "site"
+    return exit_code("meddel.site", lambda: print(build(given.out, target, strict=given.strict)))
 
 
 if __name__ == "__main__":

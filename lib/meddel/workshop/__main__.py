@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from meddel import artefacts, contents
-from meddel.errors import MedDELError
+from meddel.errors import MedDELError, exit_code
 from meddel.workshop import pictures, student, syllabus
 
 
@@ -20,20 +20,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--images", action="store_true", help="write the pool's images into --out")
     parser.add_argument("--out", type=Path, default=Path("workshop"), help="folder for both (default: workshop)")
     given = parser.parse_args(arguments)
-    try:
-        if given.syllabus is not None:
-            _hand_out(syllabus.find(given.syllabus), given.out)
-        if given.images:
-            print(pictures.write(given.out / "pool"))
-        if given.syllabus is None and not given.images:
-            return _copies(given.check)
-    except MedDELError as error:
-        print(f"meddel.workshop: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("meddel.workshop: interrupted; run the same again to go on", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code("meddel.workshop", lambda: _run(given))
+
+
+def _run(given: argparse.Namespace) -> int:
+    if given.syllabus is not None:
+        _hand_out(syllabus.find(given.syllabus), given.out)
+    if given.images:
+        print(pictures.write(given.out / "pool"))
+    return _copies(given.check) if given.syllabus is None and not given.images else 0
 
 
 def _copies(check: bool) -> int:
