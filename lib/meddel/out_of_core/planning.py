@@ -7,7 +7,8 @@ Each stage's seconds grow with its own amount of work, for n rows of width d in 
 - *dedup*: n (n / k) d products, for clusters of one size; n sum(s^2) / n of sizes s is more where they differ;
 - *selection*: n log n, for it sorts.
 
-The products are shared by cores; the sort is bound to the disk. What is extrapolated is said to be.
+The products are shared by cores; the sort is bound to the disk. One part of the start is one process's in truth, the
+K-means on its candidates, whose seconds grow with k squared: with many cores the hours are a lower bound.
 """
 
 from __future__ import annotations
