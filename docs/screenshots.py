@@ -89,6 +89,7 @@ def live_picture(browser: Browser, out: Path, target: Path) -> Path:
             page = browser.new_page(viewport={"width": _DESKTOP[0], "height": _DESKTOP[1]})
             page.set_default_timeout(_PATIENCE)
             page.goto(f"{before}{notebook.name}{after}", wait_until="domcontentloaded")
+            page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()  # before that the menu has no such entry
             for entry in ("Run", "Run All Cells"):
                 page.get_by_role("menuitem", name=entry, exact=True).click()
             sliders = page.locator(".jp-OutputArea-output [role=slider]")

@@ -105,13 +105,14 @@ def test_a_run_offers_its_modalities_domains_and_studies(tiny: Run) -> None:
         quality.MEDICAL: "wce_bleedgen",
         quality.NATURAL: "cifar10_subset",
     }
-    studies = sources.masked_studies(tiny, SIDE)
+    studies = sources.masked_studies(tiny)
     assert list(studies) == ["isic2017"]
-    assert studies["isic2017"].profile.encoder.image_size == SIDE
+    assert studies["isic2017"].profile.encoder == tiny.profile.encoder
+    assert studies["isic2017"].profile.selectors == ("random", "meddel")
     endoscopy = tiny.model_copy(update={"data": tiny.data / "wce_bleedgen"})
     assert sources.other_modalities(endoscopy, SIDE) == []
     assert list(sources.domains(endoscopy, SIDE)) == [quality.MEDICAL]
-    assert sources.masked_studies(endoscopy, SIDE) == {}
+    assert sources.masked_studies(endoscopy) == {}
 
 
 def test_generated_data_have_labels_of_their_own(tiny: Run) -> None:

@@ -98,7 +98,7 @@ def test_nothing_is_said_of_selectors_without_sensitivity(gain: float, meddel: f
 
 
 def test_a_set_with_masks_of_another_modality_has_a_study_of_its_own(tiny: Run) -> None:
-    run = sources.masked_studies(tiny, SIDE)["isic2017"]
+    run = sources.masked_studies(tiny)["isic2017"]
     assert study.roles(run) == ([], ["isic2017"])
     final = evidence.final_scores(study.run_study(run))
     assert set(final.selector) >= {"none", "all", "random", "meddel"}

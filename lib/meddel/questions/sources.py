@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from meddel.config import EncoderConfig, Run, validated
+from meddel.config import Run
 from meddel.questions import generated
 from meddel.questions.labelled import ENDOSCOPY, NATURAL, UNKNOWN, LabelledSet, find, modality_of
 from meddel.questions.quality import MEDICAL
@@ -48,15 +48,14 @@ def domains(run: Run, size: int) -> dict[str, LabelledSet]:
     return found
 
 
-def masked_studies(run: Run, size: int) -> dict[str, Run]:
+def masked_studies(run: Run) -> dict[str, Run]:
     """Return a run of the study for every set with masks that is known to show something else than endoscopy.
 
-    Each is the same study, on that set alone and at `size` pixels: its pool are the set's training images, without
-    their masks.
+    Each is the same study on that set alone, with random selection and MedDEL only, which is what is asked of it: its
+    pool are the set's training images, without their masks.
     """
     found = {}
-    encoder = validated(EncoderConfig, {**run.profile.encoder.model_dump(), "image_size": size})
-    profile = run.profile.model_copy(update={"encoder": encoder, "pool_downstream_train": True})
+    profile = run.profile.model_copy(update={"selectors": ("random", "meddel"), "pool_downstream_train": True})
     for root in _folders(run.data):
         foreign = modality_of(root.name) not in (ENDOSCOPY, NATURAL, UNKNOWN)
         if foreign and (root / "masks").is_dir():
