@@ -79,3 +79,15 @@ def test_figure_of_all_selectors_shows_both_intervals_and_the_verdict() -> None:
     assert "50.0" not in text
     with pytest.raises(MedDELError, match="no differences to random"):
         against_random(judged, resampled, "another set", "mlp")
+
+
+def test_a_longer_training_is_compared_seed_by_seed_with_the_shorter_one() -> None:
+    def table(*values: float) -> pd.DataFrame:
+        rows = [("polyps", "probe", "random", 0.5, seed, value, value) for seed, value in enumerate(values)]
+        return pd.DataFrame(rows, columns=[*evidence.ARM, "seed", *evidence.METRICS])
+
+    [row] = evidence.between_trainings(table(0.5, 0.6, 0.9), table(0.4, 0.3)).itertuples()
+    assert (row.seeds, row.longer, row.shorter, row.difference) == pytest.approx((2, 0.55, 0.35, 0.2))
+    assert (row.low, row.high) == pytest.approx(evidence.interval([0.1, 0.3]))
+    [row] = evidence.between_trainings(table(0.5), table(0.4)).itertuples()
+    assert pd.isna(row.low)

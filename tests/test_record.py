@@ -15,14 +15,14 @@ from meddel.errors import MedDELError
 from tests.study_cases import draw_data, forget, run_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-RECORDS = sorted((REPOSITORY / "data_manifests" / "results").glob("*/results.md"))
+RECORDS = sorted((REPOSITORY / "data_manifests" / "results").glob("*/summary.md"))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A finished study."""
     data = draw_data(tmp_path_factory.mktemp("data"))
-    run = run_of(data, tmp_path_factory.mktemp("out"), ratios=(0.5,), compute_shares=(1.0,))
+    run = run_of(data, tmp_path_factory.mktemp("out"), ratios=(0.5,), compute_shares=(0.25, 1.0))
     study.run_study(run)
     return run
 
@@ -46,6 +46,7 @@ def test_record_keeps_one_test_score_per_training_with_its_provenance(run: Run, 
     encoders = [path for path in run.out.rglob("encoder.safetensors.json") if "compute" not in str(path)]
     seconds = [artefacts.read_provenance(path.with_suffix("")).seconds for path in encoders]
     assert made["seconds"] >= round(sum(seconds))
+    assert not (folder / "trainings.csv").exists(), "no shorter pre-training was computed"
     text = (folder / "results.md").read_text()
     assert "make study PROFILE=tiny" in text
     assert "MedDEL, 50 %" in text
@@ -61,8 +62,25 @@ def test_a_record_gives_the_study_back_without_computing_it(run: Run, tmp_path: 
         study.run_study(other)
     assert not list(other.out.rglob("*.safetensors"))
     record.record(other, tmp_path / "again", "make study")
-    for name in ("scores.csv", "verdicts.csv", "provenance.json", "results.md"):
+    for name in ("scores.csv", "verdicts.csv", "provenance.json", "results.md", "summary.md"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "tiny" / name).read_bytes()
+
+
+def test_a_record_has_the_shorter_trainings_that_are_there(run: Run, tmp_path: Path) -> None:
+    [first, second] = [cell for cell in study.shorter_cells(run) if cell.compute == 0.25]
+    study.run_study(run, [first])
+    short = study.run_study(run, study.equal_epochs_cells(run)).to_pandas()
+    record.record(run, tmp_path, "make study")
+    with (tmp_path / "trainings.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["against"]: row["seeds"] for row in rows} == {"equal epochs": "2", "25% of the compute": "1"}
+    [row] = [
+        row for row in rows if (row["against"], row["set"], row["selector"]) == ("equal epochs", "polyps", "random")
+    ]
+    last = short[(short.selector == "random") & (short.set == "polyps") & (short.split == "test") & (short.epoch == 3)]
+    assert float(row["shorter"]) == pytest.approx(last.foreground_iou.mean(), abs=1e-6)
+    assert float(row["difference"]) == pytest.approx(float(row["longer"]) - float(row["shorter"]), abs=2e-6)
+    study.run_study(run, [second])
 
 
 def test_record_of_nothing_is_refused(run: Run, tmp_path: Path) -> None:

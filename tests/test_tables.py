@@ -114,6 +114,41 @@ def test_the_text_for_the_terminal_is_aligned_and_ends_with_verdicts():
     assert "no sensitivity" in tables.normdel_text(run_scores(gain=0.0))
 
 
+def test_the_summary_shows_what_is_gained_over_no_pretraining_and_the_verdicts():
+    table = run_scores().to_pandas()
+    text = tables.summary_markdown(table)
+    cells = rows_of(text)
+    assert cells[0] == [
+        *["selection", "fine-tuned: mean of sets", "fine-tuned: cvc_clinicdb", "fine-tuned: kvasir_seg", "NormDEL"]
+    ]
+    gains = {row[0]: row[1:] for row in cells[2:7]}
+    final = evidence.with_mean_of_sets(evidence.final_scores(table))
+    level = final[(final["set"] == evidence.MEAN_SET) & (final.selector == "none")].foreground_iou.mean()
+    assert gains["no pre-training"][0] == f"{100 * level:.1f}"
+    assert gains["no pre-training"][-1] == "–"
+    [row] = (
+        evidence.paired_differences(final, "none").query("set == @evidence.MEAN_SET and selector == 'all'").itertuples()
+    )
+    assert gains["all images, 100 %"][0] == f"+{100 * row.difference:.1f} ± {50 * (row.high - row.low):.1f}"
+    claims = {row[0]: row[1:] for row in cells[7:] if row[0].endswith("%")}
+    assert list(claims) == [
+        "MedDEL beats random selection at 5 %",
+        "MedDEL is comparable with all data at 5 %",
+        "MedDEL is comparable with all data at 20 %",
+        "Random is comparable with all data at 5 %",
+    ]
+    assert claims["Random is comparable with all data at 5 %"][0].endswith("**reproduced**")
+    assert "fine-tuned 3" in text
+
+
+def test_the_summary_of_one_seed_has_no_interval_and_leaves_everything_open():
+    text = tables.summary_markdown(run_scores(seeds=1))
+    assert "±2 points" in text
+    assert " ± " not in text.split("First row")[0]
+    assert "reproduced" not in text
+    assert text.count(", open") == 4 * 3
+
+
 def test_the_text_has_a_line_for_every_selector_and_says_what_holds_of_all():
     table = run_scores().to_pandas()
     more = table[table.selector == "meddel"]

@@ -189,7 +189,7 @@ def record(
     for path in record.record(run, folder, command):
         print(path)
     if readme is not None:
-        results = (folder / "results.md").read_text(encoding="utf-8")
+        results = (folder / "summary.md").read_text(encoding="utf-8")
         artefacts.write_text(readme, record.insert(readme.read_text(encoding="utf-8"), folder.name, results))
 
 

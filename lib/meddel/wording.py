@@ -51,8 +51,8 @@ def points(mean: float, low: float, high: float) -> str:
     str
         Such as ``"+1.2 points (-0.3 to +2.7)"``, or ``"+1.2 points (no interval)"``.
     """
-    interval = "no interval" if math.isnan(low) or math.isnan(high) else f"{_signed(low)} to {_signed(high)}"
-    return f"{_signed(mean)} points ({interval})"
+    interval = "no interval" if math.isnan(low) or math.isnan(high) else f"{signed(low)} to {signed(high)}"
+    return f"{signed(mean)} points ({interval})"
 
 
 def probability(p: float) -> str:
@@ -62,6 +62,7 @@ def probability(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def _signed(fraction: float) -> str:
+def signed(fraction: float) -> str:
+    """Write a difference of two qualities (a fraction) in points with its sign, such as ``"+1.2"``."""
     # Adding 0 turns the negative zero that rounding leaves into a positive one.
     return f"{round(100 * fraction, 1) + 0.0:+.1f}"

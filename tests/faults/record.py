@@ -47,7 +47,7 @@ class Recorder:
 
 
 def write(folder: Path, counts: Counts, command: list[str], readme: Path | None) -> None:
-    """Write ``faults.csv``, ``results.md`` and ``provenance.json``; and into a README that has a place for it."""
+    """Write ``faults.csv``, ``summary.md`` and ``provenance.json``; and into a README that has a place for it."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -57,19 +57,24 @@ def write(folder: Path, counts: Counts, command: list[str], readme: Path | None)
     made = {"command": typed, "version": __version__, "commit": artefacts.commit(), "machine": artefacts.machine()}
     artefacts.write_json(folder / "provenance.json", made | {"python": sys.version.split()[0]})
     results = f"`{typed}`, version {made['version']}, commit {made['commit']}, on {made['machine']}.\n\n{table(counts)}"
-    artefacts.write_text(folder / "results.md", results)
+    artefacts.write_text(folder / "summary.md", results)
     text = "" if readme is None else readme.read_text(encoding="utf-8")
     if f"<!-- results: {folder.name} -->" in text:
         artefacts.write_text(readme, record.insert(text, folder.name, results))
 
 
 def table(counts: Counts) -> str:
-    """Return the counts as a Markdown table: a line for each kind of fault, most survived first."""
+    """Return the counts as a Markdown table: a line for each kind of fault, most survived first.
+
+    Of many places it names the first few; all stand in ``faults.csv``.
+    """
     kinds: dict[str, list[tuple[int, str]]] = {}
     for (kind, what), times in counts.items():
         kinds.setdefault(kind, []).append((times, what))
     lines = ["| fault | survived | in |", "| --- | ---: | --- |"]
     for kind, parts in sorted(kinds.items(), key=lambda entry: (-sum(times for times, _ in entry[1]), entry[0])):
-        where = ", ".join(f"{what} {times:,}" for times, what in sorted(parts, key=lambda part: part[1]))
+        shown = parts if len(parts) <= 8 else sorted(parts, key=lambda part: (-part[0], part[1]))[:6]
+        where = ", ".join(f"{what} {times:,}" for times, what in sorted(shown, key=lambda part: part[1]))
+        where += f", and {len(parts) - len(shown)} more" * (len(shown) < len(parts))
         lines.append(f"| {kind} | {sum(times for times, _ in parts):,} | {where} |")
     return "\n".join(lines) + "\n"

@@ -13,7 +13,7 @@ compared, `corrected` says what may be said of all of them at once.
 
 from meddel.evidence.bootstrap import RESAMPLES
 from meddel.evidence.correction import corrected, holm, simultaneous
-from meddel.evidence.differences import paired_differences, seed_differences
+from meddel.evidence.differences import between_trainings, paired_differences, seed_differences
 from meddel.evidence.hierarchical import hierarchical_intervals
 from meddel.evidence.intervals import interval, p_value, summary
 from meddel.evidence.mixed import Mixed, mixed_differences, mixed_model
@@ -35,6 +35,7 @@ __all__ = [
     "Reading",
     "Reference",
     "Verdict",
+    "between_trainings",
     "corrected",
     "corrected_equivalence",
     "equivalence",

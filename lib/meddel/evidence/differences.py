@@ -60,3 +60,31 @@ def paired_differences(
         values = group.difference.to_numpy()
         rows.append((*key, against, len(values), float(values.mean()), *interval(values, level), p_value(values)))
     return pd.DataFrame(rows, columns=[*ARM, "against", "seeds", "difference", "low", "high", "p"])
+
+
+def between_trainings(
+    final: pd.DataFrame, shorter: pd.DataFrame, metric: str = "foreground_iou", level: float = 0.95
+) -> pd.DataFrame:
+    """Return what a longer pre-training brings to every arm, paired by seed, with its t interval over seeds.
+
+    Parameters
+    ----------
+    final, shorter : DataFrame
+        As `final_scores` returns them, of the same arms pre-trained for longer and for less time (section 4.4).
+    metric, level
+        As for `paired_differences`.
+
+    Returns
+    -------
+    DataFrame
+        set, head, selector, ratio, seeds, longer, shorter, difference, low, high (fractions; NaN interval for one
+        seed), for the arms and seeds that both hold.
+    """
+    check_metric(metric)
+    both = final.merge(shorter, on=[*ARM, "seed"], suffixes=("", "_shorter"))
+    rows = []
+    for key, group in both.groupby(ARM, sort=True):
+        long, short = group[metric], group[f"{metric}_shorter"]
+        gap = long - short
+        rows.append((*key, len(gap), long.mean(), short.mean(), gap.mean(), *interval(gap, level)))
+    return pd.DataFrame(rows, columns=[*ARM, "seeds", "longer", "shorter", "difference", "low", "high"])

@@ -9,7 +9,7 @@ from meddel import artefacts, selectors
 from meddel.config import Head, Run
 from meddel.errors import MedDELError
 from meddel.progress import progress
-from meddel.study.cell import scores
+from meddel.study.cell import is_scored, scores, scores_path
 from meddel.study.data import roles
 from meddel.study.grid import Cell, cells, equal_epochs_cells, heads, selected_cells, shorter_cells
 from meddel.study.recipe import recipe
@@ -40,6 +40,11 @@ def every_job(run: Run) -> list[tuple[Cell, str, Head]]:
 def frozen(run: Run) -> tuple[Head, ...]:
     """Return the head that costs least: the probe on the frozen encoder, or all where the profile has no probe."""
     return ("probe",) if "probe" in run.profile.segment.heads else run.profile.segment.heads
+
+
+def is_finished(run: Run, cell: Cell, only: tuple[Head, ...] | None = None) -> bool:
+    """Tell whether all scores of a cell lie in the run's folder, those of the heads `only`."""
+    return all(is_scored(scores_path(run, *job), recipe(run, *job)) for job in jobs(run, [cell], only))
 
 
 def run_study(run: Run, grid: list[Cell] | None = None, only: tuple[Head, ...] | None = None) -> pa.Table:
