@@ -15,7 +15,7 @@ import pytest
 from meddel import artefacts, study
 from tests.study_cases import draw_data, run_of
 
-KILLS = 25
+KILLS = 50
 SETTINGS = {
     "seeds": 1,
     "compute_shares": (1.0,),
