@@ -38,7 +38,7 @@ help: ## Show this text
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
 	@echo
 	@echo "Variables: PROFILE=smoke|laptop|paper  DATA=folder (none: generated)  OUT=$(OUT)  SEED=$(SEED)"
-	@echo "           WORKERS=2 (processes that share the study's encoders; none: one process)"
+	@echo "           WORKERS=2 (processes that share the study's encoders; none: one a core)"
 	@echo "           PYTHON=python3.12 (none: the first of 3.13, 3.12, 3.11 that works)  JOBS=$(JOBS) (tests at a time)"
 
 setup: $(STAMP) ## Make .venv with the locked packages; nothing to do if it is there

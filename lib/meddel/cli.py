@@ -70,11 +70,14 @@ def run(
         typer.Option(help="Folder of finished cells: those of this study are taken from it, new ones kept."),
     ] = None,
     scheduler: Scheduler = None,
-    workers: Workers = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="So many processes share the study's encoders; none: one a core, if there is no GPU."),
+    ] = None,
 ) -> None:
     """Run every section of the paper as notebooks and end with the NormDEL table and the report.
 
-    What is finished in OUT is not done twice: interrupt it and call it again. Workers share the study's encoders.
+    What is finished in OUT is not done twice: interrupt it and call it again. The number of processes changes no score.
     """
     from meddel import config, report, runner, selectors, study, tables
     from meddel.cluster import commands as by_workers
@@ -84,15 +87,16 @@ def run(
     numbers = {"seed": seed, "seeds": seeds}
     values = {"profile": profile.value, **numbers, "data": folder, "out": str(out.resolve()), "selectors": own}
     checked = config.run(profile.value, **numbers, data=folder, out=out.resolve())
+    has_study = any("study" in notebook.stem for notebook in runner.chosen(only))
     for name in selector or ():
         selectors.get(name)
     if folder:
         study.study_index(checked)  # what is wrong with the data is said before the first notebook starts
     with study.ledger.taken(checked, ledger):
-        if scheduler is not None or workers is not None:
+        if has_study or scheduler is not None or workers is not None:
             by_workers.study(scheduler, workers, checked, selector or [])
         runner.run_notebooks(values, checked.out, only)
-    if any("study" in notebook.stem for notebook in runner.chosen(only)):
+    if has_study:
         print(tables.normdel_text(report.scores(out)))
     if only is None:
         print(f"report: {report.build(out)}")

@@ -113,6 +113,8 @@ class Profile(Config):
     the encoder is fine-tuned as well as probed (None: all).
     `compute_shares` are the shorter pre-trainings of Table 4, as shares of ``pretrain.images_seen`` at the largest
     ratio. `pool_downstream_train` adds the downstream sets' training images, without their masks, to the pool.
+    `threads` is how many an encoder is pre-trained and read with on a processor (None: all). With a number a seed gives
+    the same scores on any number of cores and workers, as sums then come in one order.
     `embedder` says whose features select: those of the encoder that this run pre-trained on the whole pool (``own``,
     which needs no download), or those of the hub's ViT-Base (``hub``).
     """
@@ -125,6 +127,7 @@ class Profile(Config):
     compute_shares: tuple[float, ...] = (0.5,)
     pool_downstream_train: bool = True
     embedder: Literal["own", "hub"] = "own"
+    threads: int | None = Field(None, gt=0)
     encoder: EncoderConfig = EncoderConfig()
     select: SelectConfig = SelectConfig()
     pretrain: PretrainConfig = PretrainConfig()
@@ -149,6 +152,7 @@ _PROFILES: dict[str, dict[str, Any]] = {
     "smoke": {
         "ratios": (0.05, 0.2),
         "seeds": 2,
+        "threads": 1,
         "encoder": {"image_size": 64, "patch_size": 8, "width": 96, "depth": 3, "heads": 3},
         "pretrain": {
             "method": "mae", "images_seen": 6_400, "batch": 32, "lr": 1e-3, "decoder_width": 64, "decoder_depth": 1,
@@ -164,6 +168,7 @@ _PROFILES: dict[str, dict[str, Any]] = {
         "selectors": ("random", "meddel", "meddel-far", "k-center", "hierarchical"),
         "seeds": 3,
         "tuned_seeds": 3,
+        "threads": 1,
         "encoder": {"image_size": 64, "patch_size": 8, "width": 128, "depth": 6, "heads": 4},
         "pretrain": {
             "method": "mae", "images_seen": 120_000, "batch": 16, "lr": 7e-4, "decoder_width": 64, "decoder_depth": 2,

@@ -1,4 +1,4 @@
-"""A scheduler that is killed is said in one line; with another one the same command goes on to the same bytes."""
+"""Which workers a command takes. A scheduler that is killed is said in one line; with another one it goes on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from meddel import out_of_core
+from meddel import out_of_core, study
+from meddel.cluster import commands as by_workers
+from meddel.cluster.connecting import fitting_workers
 from tests.cluster.conftest import N, Stored
+from tests.study_cases import draw_data, forget, run_of
 
 DASK = str(Path(sys.executable).with_name("dask"))
 
@@ -88,3 +91,32 @@ def test_one_cluster_at_a_time(meddel: Callable, photos: Path, weights: Path, tm
     both = ("--scheduler", "tcp://127.0.0.1:1", "--workers", 2)
     code, _, err = meddel(command, *given, "--out", tmp_path / "out", *both)
     assert code == 1 and "give --scheduler or --workers" in err
+
+
+@pytest.mark.parametrize(("free", "cores", "fitting"), [(64, 8, 8), (9, 8, 3), (64, 1, 1), (1, 8, 1)])
+def test_as_many_workers_as_cores_and_memory_allow(
+    monkeypatch: pytest.MonkeyPatch, free: int, cores: int, fitting: int
+) -> None:
+    memory = type("Memory", (), {"available": free << 30})
+    monkeypatch.setattr("psutil.virtual_memory", memory)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(cores)), raising=False)
+    assert fitting_workers() == fitting
+
+
+def test_a_study_takes_workers_by_itself_and_only_for_what_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("meddel.cluster.commands.fitting_workers", lambda: 2)
+    run = run_of(draw_data(tmp_path / "data"), tmp_path / "out", seeds=1, ratios=(0.5,), selectors=("random",))
+    by_workers.study(None, 1, run, [])
+    assert not run.out.exists(), "one worker is this process"
+    by_workers.study(None, None, run, [])
+    said = capsys.readouterr().out
+    assert said.startswith("2 workers") and "encoders trained or scored by workers" in said
+    made = {path: path.stat().st_mtime_ns for path in run.out.rglob("*") if path.is_file()}
+    by_workers.study(None, None, run, [])
+    assert capsys.readouterr().out == ""
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    forget()
+    study.run_study(run)
+    assert {path: path.stat().st_mtime_ns for path in made} == made

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from meddel.cluster.connecting import connect
+from meddel.cluster.connecting import check_asked, connect, fitting_workers
 from meddel.cluster.selecting import select
 from meddel.config import Run
 from meddel.errors import MedDELError
@@ -61,12 +61,13 @@ def selection(scheduler: str | None, workers: int | None, store: Store, stages: 
 
 
 def study(scheduler: str | None, workers: int | None, run: Run, added: list[str]) -> None:
-    """Compute the whole study by the workers of a cluster, that of selectors of one's own included.
+    """Compute what is missing of the whole study by workers, that of selectors of one's own included.
 
     Parameters
     ----------
     scheduler, workers
-        As for `meddel.cluster.connect`.
+        As for `meddel.cluster.connect`; but neither means what suits this machine (`fitting_workers`), which is none on
+        one that has a GPU or has a single core, and 1 worker is this process. Then nothing is done here.
     run : Run
     added : list of str
         Names of selectors beside the profile's.
@@ -81,7 +82,15 @@ def study(scheduler: str | None, workers: int | None, run: Run, added: list[str]
     from meddel.study.grid import selected_cells
     from meddel.study.run import every_job
 
+    check_asked(scheduler, workers)
+    if scheduler is None:
+        workers = workers or (fitting_workers() if run.device == "cpu" else 1)
+        if workers == 1:
+            return
     own = [cell for seed in run.seeds for cell in selected_cells(run, tuple(added), seed)]
+    todo = [*every_job(run), *jobs(run, own)]
+    if not studying.missing(run, todo):
+        return
     with connect(scheduler, workers) as client:
-        count = studying.compute_study(run, client, [*every_job(run), *jobs(run, own)])
+        count = studying.compute_study(run, client, todo)
     print(f"{count} encoders trained or scored by workers", flush=True)

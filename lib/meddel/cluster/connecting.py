@@ -12,13 +12,23 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
+import dask
+import psutil
 from distributed import Client, KilledWorker, LocalCluster, Worker, WorkerPlugin
 from distributed.comm import CommClosedError
 
 from meddel.errors import MedDELError
 
+MEMORY_EACH = 2 << 30
+"""Bytes of free memory that a worker should find which trains the study's encoders; it holds about 1.5 GB."""
 PATIENCE = 30  # seconds until a scheduler answers and has a worker
 _AGAIN = "start it and run the same again: what is finished is not computed again"
+
+
+def fitting_workers() -> int:
+    """Return how many workers suit this machine: one a core, as far as the free memory goes; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, psutil.virtual_memory().available // MEMORY_EACH - 1))
 
 
 @contextmanager
@@ -43,13 +53,18 @@ def connect(scheduler: str | None = None, workers: int | None = None, *, gpus: b
     MedDELError
         Both are given, no scheduler answers, it has no worker, or it was lost while the block ran.
     """
+    check_asked(scheduler, workers)
+    with _started(workers, gpus) if scheduler is None else _found(scheduler) as client, said(client):
+        _introduce(client)
+        yield client
+
+
+def check_asked(scheduler: str | None, workers: int | None) -> None:
+    """Refuse what `connect` can't give: a scheduler together with a number of workers, or less than one of them."""
     if scheduler is not None and workers is not None:
         raise MedDELError("a scheduler has the workers that it has", fix="give --scheduler or --workers")
     if workers is not None and workers < 1:
         raise MedDELError(f"{workers} workers", fix="give at least 1")
-    with _started(workers, gpus) if scheduler is None else _found(scheduler) as client, said(client):
-        _introduce(client)
-        yield client
 
 
 @contextmanager
@@ -78,10 +93,12 @@ class _Undisturbed(WorkerPlugin):
 def _started(workers: int | None, gpus: bool) -> Iterator[Client]:
     local: dict[str, Any] = {"threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     local["silence_logs"] = logging.ERROR  # what matters of workers is said here
-    if gpus and find_spec("dask_cuda") is not None:
-        cluster = import_module("dask_cuda").LocalCUDACluster(n_workers=workers, **local)
-    else:
-        cluster = LocalCluster(n_workers=workers or os.cpu_count(), **local)
+    # By Dask's default a worker gives memory back at every turn, and half of a training's time goes on asking for it.
+    with dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}):
+        if gpus and find_spec("dask_cuda") is not None:
+            cluster = import_module("dask_cuda").LocalCUDACluster(n_workers=workers, **local)
+        else:
+            cluster = LocalCluster(n_workers=workers or os.cpu_count(), **local)
     with cluster, Client(cluster) as client:
         client.register_plugin(_Undisturbed(), name="undisturbed")
         yield client

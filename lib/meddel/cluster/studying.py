@@ -1,7 +1,7 @@
 """The study's encoders, shared by the workers of a cluster: a task trains one, and scores it on every set.
 
 A task makes the files that one process would make, in the run's folder, which all workers see; `meddel.study.run_study`
-then finds everything done. Scores are the same where workers compute with as many threads as that process.
+then finds everything done. Scores are the same, too, where the profile states its `threads`.
 """
 
 from __future__ import annotations
@@ -38,6 +38,17 @@ class Encoder(NamedTuple):
     on: list[tuple[str, Head]]
 
 
+def missing(run: Run, jobs: Iterable[Job]) -> list[Encoder]:
+    """Return the encoders that lack a score of some jobs (`meddel.study.jobs`), and what they are to be scored on."""
+    found: dict[Cell, Encoder] = {}
+    for cell, name, head in jobs:
+        if not is_scored(scores_path(run, cell, name, head), study.recipe(run, cell, name, head)):
+            on = found.setdefault(cell, Encoder(cell, [])).on
+            if (name, head) not in on:
+                on.append((name, head))
+    return list(found.values())
+
+
 def compute_study(run: Run, client: Client, jobs: Iterable[Job]) -> int:
     """Compute what is missing of some jobs of the study by a cluster's workers, each encoder by one of them.
 
@@ -65,7 +76,7 @@ def compute_study(run: Run, client: Client, jobs: Iterable[Job]) -> int:
     """
     run = run.model_copy(update={"out": run.out.resolve(), "data": run.data and run.data.resolve()})
     study.study_pixels(run)  # one process indexes and decodes, before several read
-    encoders = _missing(run, jobs)
+    encoders = missing(run, jobs)
     for name in dict.fromkeys(encoder.cell.selector for encoder in encoders):
         if name not in ("none", "all") and selectors.source_of(name):
             selectors.contract.require(selectors.get(name), invariant=selectors.is_invariant(name))
@@ -100,17 +111,6 @@ def train_whole(run: Run, encoder: Encoder, others: list[str]) -> int:
     if any("errors" in selectors.settings_of(name) for name in others):
         hardness(mine, encoder.cell.seed)
     return count
-
-
-def _missing(run: Run, jobs: Iterable[Job]) -> list[Encoder]:
-    """Return the encoders that lack a score, and what they are to be scored on."""
-    found: dict[Cell, Encoder] = {}
-    for cell, name, head in jobs:
-        if not is_scored(scores_path(run, cell, name, head), study.recipe(run, cell, name, head)):
-            on = found.setdefault(cell, Encoder(cell, [])).on
-            if (name, head) not in on:
-                on.append((name, head))
-    return list(found.values())
 
 
 def _submitted(run: Run, client: Client, encoders: list[Encoder]) -> dict[Future, Encoder]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import torch
 
 from meddel import artefacts, embed, encoder, selectors
 from meddel.config import Head, Run
@@ -46,17 +49,18 @@ def pretrained(run: Run, cell: Cell) -> Path | None:
     config = run.profile.pretrain
     if cell.compute != 1:
         config = config.model_copy(update={"images_seen": round(config.images_seen * cell.compute)})
-    return pretrain(
-        study_pixels(run).images,
-        rows,
-        run.profile.encoder,
-        config,
-        cell.seed,
-        folder(run, cell) / "pretrain",
-        device=run.device,
-        data_hash=chosen.data_hash,
-        pool=len(chosen.rows),
-    )
+    with _threads(run):
+        return pretrain(
+            study_pixels(run).images,
+            rows,
+            run.profile.encoder,
+            config,
+            cell.seed,
+            folder(run, cell) / "pretrain",
+            device=run.device,
+            data_hash=chosen.data_hash,
+            pool=len(chosen.rows),
+        )
 
 
 @functools.lru_cache(maxsize=8)
@@ -67,13 +71,14 @@ def store(run: Run, seed: int) -> Store:
         model, decoded = encoder.load(path)[0], study_pixels(run)
     else:
         model, decoded = encoder.hub()[0], None
-    return embed.embed(
-        pool(run, seed).index,
-        run.out / "study" / f"seed-{seed}" / "store",
-        model=model,
-        device=run.device,
-        pixels=decoded,
-    )
+    with _threads(run):
+        return embed.embed(
+            pool(run, seed).index,
+            run.out / "study" / f"seed-{seed}" / "store",
+            model=model,
+            device=run.device,
+            pixels=decoded,
+        )
 
 
 def selection(run: Run, cell: Cell) -> pa.Table:
@@ -99,16 +104,17 @@ def selection(run: Run, cell: Cell) -> pa.Table:
 @functools.lru_cache(maxsize=8)
 def hardness(run: Run, seed: int) -> np.ndarray:
     """Return how badly the encoder of the whole pool rebuilds each of its images: float32 [n], for ``hardness``."""
-    chosen = pool(run, seed)
-    return reconstruction_errors(
-        pretrained(run, whole_pool(seed)),
-        study_pixels(run).images[chosen.rows],
-        run.profile.pretrain,
-        seed,
-        run.out / "study" / f"seed-{seed}" / "hardness",
-        device=run.device,
-        data_hash=chosen.data_hash,
-    )
+    chosen, weights = pool(run, seed), pretrained(run, whole_pool(seed))
+    with _threads(run):
+        return reconstruction_errors(
+            weights,
+            study_pixels(run).images[chosen.rows],
+            run.profile.pretrain,
+            seed,
+            run.out / "study" / f"seed-{seed}" / "hardness",
+            device=run.device,
+            data_hash=chosen.data_hash,
+        )
 
 
 def scores(run: Run, cell: Cell, set_name: str, head: Head, transfer: bool = False) -> pa.Table:
@@ -155,17 +161,29 @@ def _segmented(run: Run, cell: Cell, set_name: str, head: Head, wanted: str) -> 
     (path.parent / "recipe.json").unlink(missing_ok=True)
     others = [segmentation_set(run, name, cell.seed) for name in roles(run)[1] if name != set_name]
     weights = pretrained(run, cell)
-    table = HEADS[head](
-        weights,
-        run.profile.encoder,
-        segmentation_set(run, set_name, cell.seed),
-        run.profile.segment,
-        cell.seed,
-        selector=cell.selector,
-        ratio=cell.ratio,
-        out=path.parent,
-        device=run.device,
-        transfer=others,
-    )
+    with _threads(run):
+        table = HEADS[head](
+            weights,
+            run.profile.encoder,
+            segmentation_set(run, set_name, cell.seed),
+            run.profile.segment,
+            cell.seed,
+            selector=cell.selector,
+            ratio=cell.ratio,
+            out=path.parent,
+            device=run.device,
+            transfer=others,
+        )
     write_recipe(path, wanted, None if weights is None else artefacts.read_provenance(weights))
     return table
+
+
+@contextmanager
+def _threads(run: Run) -> Iterator[None]:
+    """Compute with the profile's number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(run.profile.threads or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
