@@ -89,13 +89,16 @@ def live_picture(browser: Browser, out: Path, target: Path) -> Path:
             page = browser.new_page(viewport={"width": _DESKTOP[0], "height": _DESKTOP[1]})
             page.set_default_timeout(_PATIENCE)
             page.goto(f"{before}{notebook.name}{after}", wait_until="domcontentloaded")
-            page.locator(".jp-Notebook .jp-CodeCell").first.wait_for()  # before that the menu has no such entry
+            page.get_by_text("| Idle").wait_for()  # before that JupyterLab asks which kernel to run it with
             for entry in ("Run", "Run All Cells"):
                 page.get_by_role("menuitem", name=entry, exact=True).click()
             sliders = page.locator(".jp-OutputArea-output [role=slider]")
-            sliders.first.wait_for()
-            sliders.first.scroll_into_view_if_needed()
-            page.wait_for_timeout(2000)  # until the pictures below the sliders are drawn
+            sliders.last.focus()
+            for _ in range(24):  # an image whose duplicates differ enough to be seen
+                page.keyboard.press("ArrowRight")
+            page.wait_for_timeout(2000)  # until its pictures are drawn
+            page.locator(".jp-OutputArea-output figure").last.scroll_into_view_if_needed()
+            page.wait_for_timeout(500)
             return _keep(page, target / "explorer.png")
 
 

@@ -15,9 +15,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from meddel import artefacts
 from meddel.errors import MedDELError
 
 _CHECK = "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate"
+_NO_NEWS = Path("@jupyterlab", "apputils-extension", "notification.jupyterlab-settings")
 
 
 @contextmanager
@@ -63,6 +65,7 @@ def _start(folder: Path, port: int, token: str, own: Path) -> subprocess.Popen:
     command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
     command += [f"--ServerApp.root_dir={folder.resolve()}", "--LabApp.extension_manager=readonly", _CHECK]
     environment = {**os.environ, **folders, "IPYTHONDIR": str(own / "ipython"), "MEDDEL_PROGRESS": "0"}
+    artefacts.write_json(own / "SETTINGS_DIR" / _NO_NEWS, {"fetchNews": "false"})  # or JupyterLab asks for it
     with (own / "log").open("w") as log:
         return subprocess.Popen(command, cwd=own, env=environment, stdout=log, stderr=log)
 
