@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from meddel import out_of_core, study
-from meddel.cluster import commands as by_workers
 from meddel.cluster.connecting import fitting_workers
+from meddel.commands import by_workers
 from tests.cluster.conftest import N, Stored
 from tests.study_cases import draw_data, forget, run_of
 
@@ -106,7 +106,7 @@ def test_as_many_workers_as_cores_and_memory_allow(
 def test_a_study_takes_workers_by_itself_and_only_for_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("meddel.cluster.commands.fitting_workers", lambda: 2)
+    monkeypatch.setattr("meddel.commands.by_workers.fitting_workers", lambda: 2)
     run = run_of(draw_data(tmp_path / "data"), tmp_path / "out", seeds=1, ratios=(0.5,), selectors=("random",))
     by_workers.study(None, 1, run, [])
     assert not run.out.exists(), "one worker is this process"

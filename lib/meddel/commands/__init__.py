@@ -1,1 +1,1 @@
-"""Commands of ``meddel`` that are long enough for a file of their own."""
+"""The commands of ``meddel``, a file for each that is more than a few lines; `meddel.cli` puts them together."""

@@ -57,15 +57,15 @@ def select(
 
     if (ratio is None) == (eta is None):
         raise MedDELError("give either --ratio or --eta", fix="such as --ratio 0.05")
-    by_workers = scheduler is not None or workers is not None
-    opened = Store.open(store, verify=not by_workers)
+    shared = scheduler is not None or workers is not None
+    opened = Store.open(store, verify=not shared)
     taken = selectors.settings_of(selector)
     given = {"k": k, "eps": eps, "keep": keep and keep.value, "threads": threads, "backend": backend.value}
     settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None and name in taken}
     odd = next((name for name in ("k", "eps", "keep") if given[name] is not None and name not in taken), None)
     if odd is not None:
         raise MedDELError(f"{selector} knows no --{odd}", fix="leave it out")
-    if by_workers or memory_limit is not None:
+    if shared or memory_limit is not None:
         limit = None if memory_limit is None else int(memory_limit * 1e9)
         settings |= {"ratio": ratio, "eta": eta, "seed": seed, "memory_limit_bytes": limit}
         selection = _block_by_block(opened, out, selector, scheduler, workers, settings)
@@ -108,6 +108,6 @@ def _block_by_block(
         from meddel import out_of_core
 
         return pq.read_table(out_of_core.select(store, stages, **settings))
-    from meddel.cluster import commands
+    from meddel.commands import by_workers
 
-    return pq.read_table(commands.selection(scheduler, workers, store, stages, **settings))
+    return pq.read_table(by_workers.selection(scheduler, workers, store, stages, **settings))
