@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from meddel import artefacts, contents, runner
+from meddel import artefacts, contents, runner, wording
 from meddel.errors import MedDELError
 from meddel.workshop import student
 
@@ -82,7 +82,7 @@ def test_times_and_peaks_are_those_of_the_run(books: list[Path], tmp_path: Path)
 
 
 def test_a_duration_is_said_as_people_say_it() -> None:
-    assert [contents.time_of(seconds) for seconds in (0.4, 59.6, 61, 3600, 7265)] == [
+    assert [wording.duration(seconds) for seconds in (0.4, 59.6, 61, 3600, 7265)] == [
         "0 s", "1 min 0 s", "1 min 1 s", "1 h 0 min", "2 h 1 min",
     ]  # fmt: skip
 

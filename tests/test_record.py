@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,6 +89,31 @@ def test_record_of_nothing_is_refused(run: Run, tmp_path: Path) -> None:
     with pytest.raises(MedDELError, match="no study was run"):
         record.record(run.model_copy(update={"out": tmp_path}), tmp_path / "record", "make study")
     assert not (tmp_path / "record").exists()
+
+
+def test_the_record_of_a_notebook_is_what_it_has_shown(meddel: Callable, tmp_path: Path) -> None:
+    name, out, folder = "04_score_with_normdel", tmp_path / "out", tmp_path / "record"
+    assert meddel("record", folder, "--notebook", name, "--out", out).code == 1
+    assert not folder.exists()
+    assert meddel("run", "--only", name, "--out", out).code == 0
+    code, said, _ = meddel("record", folder, "--notebook", name, "--out", out, "--command", "make study")
+    assert code == 0
+    assert sorted(said.split()) == sorted(str(path) for path in folder.iterdir())
+    text, summary = ((folder / file).read_text(encoding="utf-8") for file in ("results.md", "summary.md"))
+    tables = sorted((out / "tables").glob("*.md"))
+    assert len(tables) >= 3
+    for table in tables:
+        assert table.read_text(encoding="utf-8").strip() in text, table.name
+    assert summary.startswith("`make study`, version ")
+    assert summary.partition("\n\n")[2].strip() in text
+    figures = re.findall(r"!\[(.+)\]\((figure-\d+\.png)\)", text)
+    assert [file for _, file in figures] == [f"figure-{n + 1}.png" for n in range(len(figures))]
+    for _, file in figures:
+        with Image.open(folder / file) as picture:
+            assert picture.width > 300
+    made = json.loads((folder / "provenance.json").read_text())
+    assert (made["machine"], made["notebook"]) == (artefacts.machine(), name)
+    assert str(tmp_path) not in text + json.dumps(made)
 
 
 def test_insert_replaces_what_stood_between_the_marks() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from meddel import artefacts, runner
+from meddel import artefacts, runner, wording
 from meddel.artefacts import Provenance
 from meddel.errors import MedDELError, exit_code
 from meddel.record import insert
@@ -46,13 +46,6 @@ def title(book: NotebookNode) -> str:
     """Return the first heading of a notebook, or "" if it has none."""
     lines = (line for cell in book.cells if cell.cell_type == "markdown" for line in cell.source.split("\n"))
     return next((line[2:].strip() for line in lines if line.startswith("# ")), "")
-
-
-def time_of(seconds: float) -> str:
-    """Return a duration as people say it: hours and minutes, minutes and seconds, or seconds."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def memory_of(made: Provenance) -> str:
@@ -105,7 +98,7 @@ def tell_costs(notebooks: Sequence[Path], out: Path) -> list[Path]:
         book, made = read(path), _made(path, out)
         for cell in book.cells:
             if cell.cell_type == "markdown" and "**Time and memory**" in cell.source:
-                cell.source = _TOOK.sub(f"`smoke` {time_of(made.seconds)}, {memory_of(made)}", cell.source)
+                cell.source = _TOOK.sub(f"`smoke` {wording.duration(made.seconds)}, {memory_of(made)}", cell.source)
         changed += [path] if _write(path, book) else []
     return changed
 
@@ -125,7 +118,7 @@ def table(notebooks: Sequence[Path], out: Path) -> str:
             f"[{path.stem}](notebooks/{path.name})",
             _section(book),
             title(book),
-            time_of(made.seconds),
+            wording.duration(made.seconds),
             memory_of(made),
         )
         rows.append(f"| {' | '.join(cells)} |")

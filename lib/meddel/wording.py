@@ -1,4 +1,4 @@
-"""How the notebooks, tables and figures name selections, and write a difference with its interval."""
+"""How the notebooks, tables and figures name selections, and write differences with their intervals, and durations."""
 
 from __future__ import annotations
 
@@ -60,6 +60,13 @@ def probability(p: float) -> str:
     if math.isnan(p):
         return "no p value"
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Return a duration as people say it: hours and minutes, minutes and seconds, or seconds."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def signed(fraction: float) -> str:

@@ -12,7 +12,7 @@ import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
-from meddel import artefacts, contents, figures
+from meddel import artefacts, contents, figures, wording
 from meddel.artefacts import Provenance
 from meddel.errors import MedDELError
 from meddel.site import citations
@@ -129,7 +129,7 @@ def _box(record: Provenance | None) -> str:
     else:
         data = record.parameters.get("data")
         facts = {
-            "Time": contents.time_of(record.seconds),
+            "Time": wording.duration(record.seconds),
             "Peak memory of its kernel": contents.memory_of(record),
             "Machine": record.machine,
             "Profile": f"`{record.parameters.get('profile', 'none')}`, seed {record.seed}",
@@ -144,6 +144,6 @@ def _row(name: str, record: Provenance | None) -> str:
     cells = (
         ("–", "–", "–")
         if record is None
-        else (contents.time_of(record.seconds), contents.memory_of(record), record.machine)
+        else (wording.duration(record.seconds), contents.memory_of(record), record.machine)
     )
     return f"| [{name}](notebooks/{name}.ipynb) | {' | '.join(cells)} |"

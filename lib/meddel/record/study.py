@@ -1,4 +1,4 @@
-"""The results record: what the project keeps of a run, small and readable, and what its README shows of it."""
+"""The record of a study: its finished cells, scores, verdicts and figures."""
 
 from __future__ import annotations
 
@@ -11,11 +11,8 @@ import pyarrow as pa
 
 from meddel import artefacts, evidence, figures, report, tables, verdicts
 from meddel.config import Head, Run
-from meddel.errors import MedDELError
 from meddel.study import Cell, composition, equal_epochs_cells, frozen, ledger, run_study, shorter_cells
 from meddel.study.run import every_job, is_finished
-
-_BEGIN, _END = "<!-- results: {name} -->", "<!-- end of results -->"
 
 
 def record(run: Run, folder: Path, command: str) -> list[Path]:
@@ -73,22 +70,6 @@ def record(run: Run, folder: Path, command: str) -> list[Path]:
         pictures.append(picture)
     names = [*(f"{name}.csv" for name in frames), "provenance.json", "results.md", "summary.md"]
     return [*(folder / name for name in names), *pictures]
-
-
-def insert(readme: str, name: str, results: str) -> str:
-    """Return the README's text with `results` between the marks of the record `name`.
-
-    Raises
-    ------
-    MedDELError
-        The marks are missing.
-    """
-    begin = _BEGIN.format(name=name)
-    before, found, rest = readme.partition(begin)
-    _, closed, after = rest.partition(_END)
-    if not (found and closed):
-        raise MedDELError(f"no place for the results {name!r}", "README.md", f"write {begin} and {_END} into it")
-    return f"{before}{begin}\n{results.strip()}\n{_END}{after}"
 
 
 def _trainings(run: Run, last: pd.DataFrame) -> pd.DataFrame:
