@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +14,7 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from meddel import cluster
+from meddel import artefacts, cluster
 from meddel.cluster import SharedStream
 from meddel.errors import MedDELError
 from meddel.store import Store
@@ -95,3 +98,26 @@ def test_what_is_no_cluster_is_said(arguments: tuple, said: str, monkeypatch: py
     monkeypatch.setattr("meddel.cluster.connecting.PATIENCE", 1)
     with pytest.raises(MedDELError, match=said), cluster.connect(*arguments):
         pass
+
+
+def test_the_benchmark_measures_each_way_and_compares_what_they_select(tmp_path: Path) -> None:
+    sizes = ["--rows", "3000", "--width", "16", "--clusters", "12", "--iterations", "2", "--workers", "1", "2"]
+    command = [
+        sys.executable,
+        "-m",
+        "meddel.cluster.benchmark",
+        *sizes,
+        "--folder",
+        tmp_path,
+        "--out",
+        tmp_path / "a.json",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((tmp_path / "a.json").read_text())
+    assert [way["workers"] for way in result["ways"]] == [0, 1, 2]
+    for way in result["ways"]:
+        assert way["speed"] == pytest.approx(result["ways"][0]["seconds"] / way["seconds"])
+    assert result["machine"] == artefacts.machine()
+    assert "workers: 2" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
