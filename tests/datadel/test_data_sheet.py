@@ -7,8 +7,8 @@ import pytest
 
 from meddel import figures, manifests, published
 from meddel.datadel import manifest
-from meddel.errors import MedDELError
 from meddel.datadel.permissions import permissions
+from meddel.errors import MedDELError
 from meddel.tables import data_sheet
 
 EVERY = [manifest.load(name) for name in manifest.names()]
