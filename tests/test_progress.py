@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,3 +39,14 @@ def test_a_bar_of_bytes_is_scaled_and_starts_where_work_was_left(
     with progress(what="fetch", total=4_000_000, unit="B", done=3_000_000) as bar:
         assert bar.n == 3_000_000
     assert "75%" in (shown := (tmp_path / "bars").read_text()) and "3.00M/4.00M" in shown
+
+
+def test_bars_leave_no_semaphore_behind_in_a_process_that_is_killed() -> None:
+    code = (
+        "import multiprocessing.resource_tracker as tracker\n"
+        "from meddel.progress import progress\n"
+        "progress(range(3), what='count')\n"
+        "print(tracker._resource_tracker._pid)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "None\n", "nothing is shared between processes"

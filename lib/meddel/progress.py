@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO, TypeVar
@@ -16,6 +17,10 @@ from typing import TextIO, TypeVar
 from tqdm import tqdm
 
 T = TypeVar("T")
+
+if not hasattr(tqdm, "_lock"):
+    # tqdm's own lock spans processes, and a worker that is ended leaves its part behind with a warning.
+    tqdm.set_lock(threading.RLock())
 
 
 def progress(
