@@ -43,7 +43,8 @@ def test_a_bar_of_bytes_is_scaled_and_starts_where_work_was_left(
 
 def test_bars_leave_no_semaphore_behind_in_a_process_that_is_killed() -> None:
     code = (
-        "import multiprocessing.resource_tracker as tracker\n"
+        "import multiprocessing, multiprocessing.resource_tracker as tracker\n"
+        "multiprocessing.set_start_method('spawn')\n"  # as Dask's workers are started
         "from meddel.progress import progress\n"
         "progress(range(3), what='count')\n"
         "print(tracker._resource_tracker._pid)"
