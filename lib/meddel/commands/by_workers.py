@@ -66,8 +66,8 @@ def study(scheduler: str | None, workers: int | None, run: Run, added: list[str]
     Parameters
     ----------
     scheduler, workers
-        As for `meddel.cluster.connect`; but neither means what suits this machine (`fitting_workers`), which is none on
-        one that has a GPU or has a single core, and 1 worker is this process. Then nothing is done here.
+        As for `meddel.cluster.connect`; but neither means what suits this machine: `fitting_workers`, and none where
+        there is a GPU. One worker is this process itself. Then nothing is done here, and the notebooks compute.
     run : Run
     added : list of str
         Names of selectors beside the profile's.
