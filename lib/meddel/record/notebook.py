@@ -1,8 +1,8 @@
-"""The record of an executed notebook: its tables and figures, as it has shown them."""
+"""The record of an executed notebook: its tables as it has shown them, and its figures in words."""
 
 from __future__ import annotations
 
-import base64
+import html
 import re
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from meddel import artefacts, wording
 from meddel.errors import MedDELError
 
-_FIGURE = re.compile(r'<img alt="(?P<alt>[^"]*)" src="data:image/png;base64,(?P<image>[^"]+)">')
+_FIGURE = re.compile(r'<img alt="([^"]*)" src="data:image/png;base64,[^"]+">')
 
 
 def record_notebook(out: Path, name: str, folder: Path, command: str) -> list[Path]:
@@ -25,8 +25,8 @@ def record_notebook(out: Path, name: str, folder: Path, command: str) -> list[Pa
     name : str
         The notebook, such as ``13_try_other_modalities``.
     folder : Path
-        Gets ``results.md`` (all tables and printed lines, in order), ``summary.md`` (the last table, which is the
-        verdict), ``figure-<n>.png`` and ``provenance.json``.
+        Gets ``results.md`` (all tables, printed lines and the alt texts of figures, in order), ``summary.md`` (the last
+        table, which is the verdict) and ``provenance.json``. Figures stay out: they may show images of the data.
     command : str
         What a person types to get it again.
 
@@ -44,7 +44,7 @@ def record_notebook(out: Path, name: str, folder: Path, command: str) -> list[Pa
     known = artefacts.read_provenance(executed.with_suffix(".html"))
     if known is None or not executed.is_file():
         raise MedDELError("the notebook was not run to its end", executed, f"meddel run --only {name}")
-    tables, texts, figures = _shown(nbformat.read(executed, as_version=4))
+    tables, texts = _shown(nbformat.read(executed, as_version=4))
     if not tables:
         raise MedDELError("the notebook shows no table", executed, "record another one")
     made = {key: getattr(known, key) for key in ("version", "commit", "machine", "device", "seconds", "parameters")}
@@ -52,19 +52,18 @@ def record_notebook(out: Path, name: str, folder: Path, command: str) -> list[Pa
     took = wording.duration(known.seconds)
     how = f"`{command}`, version {known.version}, on {known.machine} ({known.device}), in {took}."
     contents = {
-        "results.md": "\n\n".join([how, *texts]).encode() + b"\n",
-        "summary.md": f"{how}\n\n{tables[-1]}\n".encode(),
-        **{f"figure-{number}.png": picture for number, picture in enumerate(figures, 1)},
+        "results.md": "\n\n".join([how, *texts]) + "\n",
+        "summary.md": f"{how}\n\n{tables[-1]}\n",
     }
     for file, content in contents.items():
-        artefacts.write_bytes(folder / file, content)
+        artefacts.write_text(folder / file, content)
     artefacts.write_json(folder / "provenance.json", {"command": command, "notebook": name, **made})
     return [folder / file for file in (*contents, "provenance.json")]
 
 
-def _shown(notebook: NotebookNode) -> tuple[list[str], list[str], list[bytes]]:
-    """The tables, the tables and printed lines, and the figures of an executed notebook, in order."""
-    tables, texts, figures = [], [], []
+def _shown(notebook: NotebookNode) -> tuple[list[str], list[str]]:
+    """The tables of an executed notebook; and all that it has shown, in order, as text."""
+    tables, texts = [], []
     for cell in notebook.cells:
         for output in cell.get("outputs", ()):
             data = output.get("data", {})
@@ -74,6 +73,5 @@ def _shown(notebook: NotebookNode) -> tuple[list[str], list[str], list[bytes]]:
                 tables.append(data["text/markdown"].strip())
                 texts.append(tables[-1])
             elif found := _FIGURE.fullmatch(data.get("text/html", "")):
-                figures.append(base64.b64decode(found["image"]))
-                texts.append(f"![{found['alt']}](figure-{len(figures)}.png)")
-    return tables, texts, figures
+                texts.append(f"*Figure.* {html.unescape(found[1])}")
+    return tables, texts
