@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from meddel import wording
 from meddel.cluster.connecting import check_asked, connect, fitting_workers
 from meddel.cluster.selecting import select
 from meddel.config import Run
@@ -91,6 +93,8 @@ def study(scheduler: str | None, workers: int | None, run: Run, added: list[str]
     todo = [*every_job(run), *jobs(run, own)]
     if not studying.missing(run, todo):
         return
+    start = time.perf_counter()
     with connect(scheduler, workers) as client:
         count = studying.compute_study(run, client, todo)
-    print(f"{count} encoders trained or scored by workers", flush=True)
+    took = wording.duration(time.perf_counter() - start)
+    print(f"{count} encoders trained or scored by workers in {took}", flush=True)
