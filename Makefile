@@ -48,7 +48,7 @@ study: $(STAMP) ## Run the whole paper into OUT; what is finished there is not d
 		$(if $(WORKERS),--workers "$(WORKERS)")
 
 lab: $(STAMP) ## Open the notebooks in JupyterLab
-	"$(BIN)/jupyter" lab notebooks
+	"$(BIN)/jupyter" lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root --no-browser)
 
 site: $(STAMP) ## Build the site of the finished run in OUT into OUT/site; runs no notebook
 	"$(BIN)/python" -m meddel.site --out "$(OUT)" --target "$(OUT)/site"
