@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from meddel import evidence, selectors, study
+from meddel.commands.running import kept
 from meddel.config import Run
 from meddel.figures.probe_scores import probe_scores
 from meddel.figures.style import alt
 from meddel.questions import linear_probe, modalities, sources
+from tests.study_cases import draw_data, forget
 
 SIDE, SEEN = 16, 64
 
@@ -105,3 +108,18 @@ def test_a_set_with_masks_of_another_modality_has_a_study_of_its_own(tiny: Run) 
     found = modalities.study_verdicts(final, "dermoscopy")
     assert found["set"].tolist() == ["isic2017, probe at 50%"]
     assert found.answer.tolist() == [modalities.UNKNOWN], "one seed has no interval"
+
+
+def test_a_ledger_holds_the_study_of_another_modality_too(tiny: Run, modalities_folder: Path, tmp_path: Path) -> None:
+    data, folder = draw_data(tmp_path / "data"), tmp_path / "cells"
+    shutil.copytree(modalities_folder / "isic2017", data / "isic2017")
+    first, again = (tiny.model_copy(update={"data": data, "out": tmp_path / name}) for name in ("first", "again"))
+    with kept(first, folder):
+        table = study.run_study(sources.masked_studies(first)["isic2017"])
+    assert (folder / "isic2017" / "seed-0.json").is_file()
+    forget()
+    with kept(again, folder):
+        assert study.run_study(sources.masked_studies(again)["isic2017"]).equals(table)
+    assert not list(again.out.rglob("*.safetensors"))
+    with kept(again, None):
+        pass

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from meddel.commands.options import Out, ProfileChoice, Scheduler
+
+if TYPE_CHECKING:
+    from meddel.config import Run
 
 
 def run(
@@ -50,7 +55,7 @@ def run(
         selectors.get(name)
     if folder:
         study.study_index(checked)  # what is wrong with the data is said before the first notebook starts
-    with study.ledger.taken(checked, ledger):
+    with kept(checked, ledger):
         if has_study or scheduler is not None or workers is not None:
             by_workers.study(scheduler, workers, checked, selector or [])
         runner.run_notebooks(values, checked.out, only)
@@ -58,3 +63,26 @@ def run(
         print(tables.normdel_text(report.scores(out)))
     if only is None:
         print(f"report: {report.build(out)}")
+
+
+@contextmanager
+def kept(run: Run, folder: Path | None) -> Iterator[None]:
+    """Take the finished cells of a run's studies from the ledger in `folder`, and keep there what the block finishes.
+
+    The study has the folder, that of every set with masks of another modality (`meddel.questions.sources`) one in it
+    by the set's name. Without a folder nothing is done.
+
+    Raises
+    ------
+    MedDELError
+        As `meddel.study.ledger.taken`.
+    """
+    from meddel import study
+    from meddel.questions import sources
+
+    with ExitStack() as stack:
+        if folder is not None:
+            stack.enter_context(study.ledger.taken(run, folder))
+            for name, own in sources.masked_studies(run).items():
+                stack.enter_context(study.ledger.taken(own, folder / name))
+        yield
