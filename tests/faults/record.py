@@ -48,13 +48,14 @@ class Recorder:
 
 def write(folder: Path, counts: Counts, command: list[str], readme: Path | None) -> None:
     """Write ``faults.csv``, ``summary.md`` and ``provenance.json``; and into a README that has a place for it."""
+    typed = shlex.join(command)
+    # Before anything is written: what this leaves in the tree is no change that it was made with.
+    made = {"command": typed, "version": __version__, "commit": artefacts.commit(), "machine": artefacts.machine()}
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows((*fault, times) for fault, times in sorted(counts.items()))
     artefacts.write_text(folder / "faults.csv", stream.getvalue())
-    typed = shlex.join(command)
-    made = {"command": typed, "version": __version__, "commit": artefacts.commit(), "machine": artefacts.machine()}
     artefacts.write_json(folder / "provenance.json", made | {"python": sys.version.split()[0]})
     results = f"`{typed}`, version {made['version']}, commit {made['commit']}, on {made['machine']}.\n\n{table(counts)}"
     artefacts.write_text(folder / "summary.md", results)
