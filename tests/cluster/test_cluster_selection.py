@@ -63,6 +63,20 @@ def test_a_task_that_takes_its_worker_down_ends_the_run(
     assert not list((tmp_path / "out").glob("shared-*"))
 
 
+def test_a_run_that_has_lost_its_last_worker_ends(
+    stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = stored()
+    monkeypatch.setattr("meddel.cluster.connecting._DESERTED", 1)
+    with cluster.connect(workers=1) as own:
+        own.cluster.scale(0)
+        while own.scheduler_info(n_workers=-1)["workers"]:
+            time.sleep(0.05)
+        with pytest.raises(MedDELError, match=r"the last worker is lost and none took its place \(tcp:.*\); run"):
+            cluster.select(store, tmp_path / "out", own, **RULE)
+    assert not list((tmp_path / "out").glob("shared-*"))
+
+
 def test_a_worker_that_cant_see_the_store_is_named(client: Client, stored: Stored, tmp_path: Path) -> None:
     store = stored()
     gone = Store(tmp_path / "elsewhere", store.manifest)

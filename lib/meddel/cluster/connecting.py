@@ -16,12 +16,14 @@ import dask
 import psutil
 from distributed import Client, KilledWorker, LocalCluster, Worker, WorkerPlugin
 from distributed.comm import CommClosedError
+from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 from meddel.errors import MedDELError
 
 MEMORY_EACH = 2 << 30
 """Bytes of free memory that a worker should find which trains the study's encoders; it holds about 1.5 GB."""
 PATIENCE = 30  # seconds until a scheduler answers and has a worker
+_DESERTED = 120  # seconds that tasks wait here for a worker in place of the last one; one starts in some seconds
 _AGAIN = "start it and run the same again: what is finished is not computed again"
 
 
@@ -80,6 +82,12 @@ def said(client: Client) -> Iterator[None]:
         ) from error
     except (CancelledError, CommClosedError) as error:
         raise MedDELError("the scheduler is gone", client.scheduler.addr, _AGAIN) from error
+    except (NoValidWorkerError, NoWorkerError) as error:
+        raise MedDELError(
+            "the last worker is lost and none took its place",
+            client.scheduler.addr,
+            "run the same again: what is finished is not computed again",
+        ) from error
 
 
 class _Undisturbed(WorkerPlugin):
@@ -93,8 +101,12 @@ class _Undisturbed(WorkerPlugin):
 def _started(workers: int | None, gpus: bool) -> Iterator[Client]:
     local: dict[str, Any] = {"threads_per_worker": 1, "host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
     local["silence_logs"] = logging.ERROR  # what matters of workers is said here
-    # By Dask's default a worker gives memory back at every turn, and half of a training's time goes on asking for it.
-    with dask.config.set({"distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None}):
+    settings = {
+        # By Dask's default a worker gives memory back at every turn: half of a training's time goes on asking for it.
+        "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": None,
+        "distributed.scheduler.no-workers-timeout": _DESERTED,
+    }
+    with dask.config.set(settings):
         if gpus and find_spec("dask_cuda") is not None:
             cluster = import_module("dask_cuda").LocalCUDACluster(n_workers=workers, **local)
         else:
