@@ -24,7 +24,7 @@ MEMORY_EACH = 2 << 30
 """Bytes of free memory that a worker should find which trains the study's encoders; it holds about 1.5 GB."""
 PATIENCE = 30  # seconds until a scheduler answers and has a worker
 _DESERTED = 120  # seconds that tasks wait here for a worker in place of the last one; one starts in some seconds
-_AGAIN = "start it and run the same again: what is finished is not computed again"
+_AGAIN = "run the same again: what is finished is not computed again"
 
 
 def fitting_workers() -> int:
@@ -81,13 +81,9 @@ def said(client: Client) -> Iterator[None]:
             "give workers more memory or fewer threads, and run the same again to go on",
         ) from error
     except (CancelledError, CommClosedError) as error:
-        raise MedDELError("the scheduler is gone", client.scheduler.addr, _AGAIN) from error
+        raise MedDELError("the scheduler is gone", client.scheduler.addr, f"start it and {_AGAIN}") from error
     except (NoValidWorkerError, NoWorkerError) as error:
-        raise MedDELError(
-            "the last worker is lost and none took its place",
-            client.scheduler.addr,
-            "run the same again: what is finished is not computed again",
-        ) from error
+        raise MedDELError("the last worker is lost and none took its place", client.scheduler.addr, _AGAIN) from error
 
 
 class _Undisturbed(WorkerPlugin):
