@@ -139,6 +139,7 @@ def test_the_summary_shows_what_is_gained_over_no_pretraining_and_the_verdicts()
     ]
     assert claims["Random is comparable with all data at 5 %"][0].endswith("**reproduced**")
     assert "fine-tuned 3" in text
+    assert "NormDEL (%) of the mean of sets, fine-tuned." in text
 
 
 def test_the_summary_of_one_seed_has_no_interval_and_leaves_everything_open():

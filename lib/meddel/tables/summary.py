@@ -38,7 +38,8 @@ def summary_markdown(scores: pa.Table | pd.DataFrame, reading: evidence.Reading 
     return (
         f"{_markdown(_gains(final, places))}\n\n"
         "First row: foreground IoU (%). Below it: points gained over it, paired by seed, ± half the 95 % t interval "
-        f"over seeds (number of seeds: {counts}). Test split, last epoch.\n\n"
+        f"over seeds (number of seeds: {counts}). Test split, last epoch. NormDEL (%) of the mean of sets, "
+        f"{HEAD_NAMES.get(places[0][0], places[0][0])}.\n\n"
         f"{_markdown(_claims(final, places))}\n\n"
         f"Difference in points, and the verdict after Holm's correction for all selectors and ratios; *{_OPEN}*: not "
         f"testable at this scale. Comparable: within ±{100 * evidence.MARGIN:g} points by two one-sided tests.\n"
