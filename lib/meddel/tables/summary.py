@@ -34,12 +34,12 @@ def summary_markdown(scores: pa.Table | pd.DataFrame, reading: evidence.Reading 
     final = evidence.with_mean_of_sets(evidence.final_scores(scores, reading))
     places = _places(final)
     seeds = final.groupby("head").seed.nunique()
-    counts = ", ".join(f"{HEAD_NAMES.get(head, head)} {seeds[head]}" for head in dict.fromkeys(p[0] for p in places))
+    counts = ", ".join(f"{_head(head)} {seeds[head]}" for head in dict.fromkeys(p[0] for p in places))
     return (
         f"{_markdown(_gains(final, places))}\n\n"
         "First row: foreground IoU (%). Below it: points gained over it, paired by seed, ± half the 95 % t interval "
         f"over seeds (number of seeds: {counts}). Test split, last epoch. NormDEL (%) of the mean of sets, "
-        f"{HEAD_NAMES.get(places[0][0], places[0][0])}.\n\n"
+        f"{_head(places[0][0])}.\n\n"
         f"{_markdown(_claims(final, places))}\n\n"
         f"Difference in points, and the verdict after Holm's correction for all selectors and ratios; *{_OPEN}*: not "
         f"testable at this scale. Comparable: within ±{100 * evidence.MARGIN:g} points by two one-sided tests.\n"
@@ -114,7 +114,11 @@ def _name(selector: str, ratio: float) -> str:
 
 def _title(place: Place) -> str:
     head, name = place
-    return f"{HEAD_NAMES.get(head, head)}: {name}"
+    return f"{_head(head)}: {name}"
+
+
+def _head(head: str) -> str:
+    return HEAD_NAMES.get(head, head)
 
 
 def _markdown(frame: pd.DataFrame) -> str:
