@@ -51,7 +51,7 @@ lab: $(STAMP) ## Open the notebooks in JupyterLab
 	"$(BIN)/jupyter" lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root --no-browser)
 
 site: $(STAMP) ## Build the site of the finished run in OUT into OUT/site; runs no notebook
-	"$(BIN)/python" -m meddel.site --out "$(OUT)" --target "$(OUT)/site"
+	"$(BIN)/python" -m compendium.site --out "$(OUT)" --target "$(OUT)/site"
 
 test: lint ## Check style, notebooks and units, then run every notebook in smoke
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 "$(BIN)/python" -m pytest -n "$(JOBS)" --dist loadfile </dev/null

@@ -1,4 +1,4 @@
-"""Sphinx's settings for the site. `python -m meddel.site` gathers the sources and calls Sphinx."""
+"""Sphinx's settings for the site. `python -m compendium.site` gathers the sources and calls Sphinx."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from compendium.live.jupyter import served
 from meddel import artefacts
 from meddel.errors import MedDELError, exit_code
-from meddel.live.jupyter import served
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

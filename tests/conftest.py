@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meddel import cli, encoder
+from compendium import cli
+from meddel import encoder
 from meddel.config import EncoderConfig
 from tests.faults.record import Recorder
 

@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from meddel import contents
+from compendium import contents
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("lib", "kernels", "notebooks", "data_manifests", "docs", "tests")

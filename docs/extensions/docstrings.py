@@ -9,7 +9,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from meddel.site import citations
+from compendium.site import citations
 
 _CODE = re.compile(r"(``.*?``|`.*?`)")
 _MARKUP = re.compile(r"\||(?<=\w)_(?=[\s,.;:)]|$)")

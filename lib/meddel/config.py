@@ -109,7 +109,7 @@ class Profile(Config):
     """All settings of a run.
 
     `ratios` are the retention ratios R (fractions) below 1 that are selected for, `selectors` the names of those that
-    select (`meddel.selectors.names`). `seeds` is how many, not which; `tuned_seeds` is for how many of them, the first,
+    select (`meddel.select.names`). `seeds` is how many, not which; `tuned_seeds` is for how many of them, the first,
     the encoder is fine-tuned as well as probed (None: all).
     `compute_shares` are the shorter pre-trainings of Table 4, as shares of ``pretrain.images_seen`` at the largest
     ratio. `pool_downstream_train` adds the downstream sets' training images, without their masks, to the pool.

@@ -14,10 +14,11 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor
 
-from meddel import artefacts, encoder, images
+from meddel import artefacts, encoder
 from meddel.errors import MedDELError
-from meddel.index import data_hash
-from meddel.pixels import Pixels, square
+from meddel.images import read as images
+from meddel.images.index import data_hash
+from meddel.images.pixels import Pixels, square
 from meddel.progress import progress
 from meddel.store import SHARD_ROWS, Store, StoreWriter, locked
 
@@ -47,7 +48,7 @@ def embed(
     Parameters
     ----------
     index : pa.Table
-        `meddel.index.INDEX_SCHEMA`, n rows.
+        `meddel.images.index.INDEX_SCHEMA`, n rows.
     out : Path
         The store's folder.
     model : VisionTransformer
@@ -64,7 +65,7 @@ def embed(
         Rows a shard, the unit in which work that was cut off goes on. None: a sixty-fourth of the images, from 1,024 to
         32,768 of them.
     shards : callable or None
-        Who embeds, to the same numbers; None: this process (see `meddel.cluster.embedding`).
+        Who embeds, to the same numbers; None: this process (see `meddel.scale.cluster.embedding`).
 
     Returns
     -------
@@ -140,7 +141,7 @@ def embed_rows(
     Parameters
     ----------
     index : pa.Table
-        `meddel.index.INDEX_SCHEMA`, m rows.
+        `meddel.images.index.INDEX_SCHEMA`, m rows.
     model : VisionTransformer
         On `device`, in evaluation mode.
     batch, device, pool, pixels

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meddel.datadel import cache
-from meddel.datadel.fetching import fetch
-from meddel.datadel.fetching.transfer import Patience
-from meddel.datadel.manifest import Manifest, of_jsonld
+from datadel import cache
+from datadel.fetching import fetch
+from datadel.fetching.transfer import Patience
+from datadel.manifest import Manifest, of_jsonld
 
 
 @dataclass

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from meddel.datadel import cache
-from meddel.datadel.fetching import fetch
-from meddel.datadel.manifest import Manifest
+from datadel import cache
+from datadel.fetching import fetch
+from datadel.manifest import Manifest
 from meddel.errors import MedDELError
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from meddel.datadel import cache
-from meddel.datadel.fetching import fetch
-from meddel.datadel.manifest import Archive, Manifest
+from datadel import cache
+from datadel.fetching import fetch
+from datadel.manifest import Archive, Manifest
 from meddel.errors import MedDELError
 
 

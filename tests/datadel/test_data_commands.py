@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from meddel import index
-from meddel.datadel import cache, manifest
+from datadel import cache, manifest
+from meddel.images import index
 from tests.conftest import Done
 from tests.datadel.archives_by_hand import mask, pack, picture
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from meddel import figures, manifests, published
-from meddel.datadel import manifest
-from meddel.datadel.permissions import permissions
+from compendium import figures, published
+from compendium.tables import data_sheet
+from datadel import manifest
+from datadel.permissions import permissions
+from meddel import manifests
 from meddel.errors import MedDELError
-from meddel.tables import data_sheet
 
 EVERY = [manifest.load(name) for name in manifest.names()]
 

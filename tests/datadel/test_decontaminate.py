@@ -13,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from meddel import artefacts, figures, index, store
-from meddel.datadel.compare import TWINS_SCHEMA
-from meddel.datadel.decontaminate import COSINE, RADIUS, by_embedding, decontaminate, twins, within, without
+from compendium import figures
+from compendium.figures.twins import twin_pictures
+from datadel.compare import TWINS_SCHEMA
+from datadel.decontaminate import COSINE, RADIUS, by_embedding, decontaminate, twins, within, without
+from meddel import artefacts, store
 from meddel.errors import MedDELError
-from meddel.figures.twins import twin_pictures
+from meddel.images import index
 
 
 def picture(seed: int, size: tuple[int, int] = (240, 200)) -> Image.Image:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from meddel.datadel import cache
-from meddel.datadel.fetching.download import download
-from meddel.datadel.fetching.transfer import Patience
-from meddel.datadel.manifest import Manifest
+from datadel import cache
+from datadel.fetching.download import download
+from datadel.fetching.transfer import Patience
+from datadel.manifest import Manifest
 from meddel.errors import MedDELError
 
 HASTY = Patience(connect=5, read=0.3, retries=2, backoff=0.001)

@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from meddel.datadel import cache
-from meddel.datadel.fetching import fetch
-from meddel.datadel.manifest import Manifest
+from datadel import cache
+from datadel.fetching import fetch
+from datadel.manifest import Manifest
 from meddel.errors import MedDELError
 from tests.full_disk import files_up_to
 
 IN_ANOTHER_PROCESS = """
 import json, sys
-from meddel.datadel.fetching import fetch
-from meddel.datadel.manifest import of_jsonld
+from datadel.fetching import fetch
+from datadel.manifest import of_jsonld
 
 fetch.fetch([of_jsonld(json.loads(sys.argv[1]))], accept=True)
 """

@@ -13,11 +13,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from meddel import artefacts, index
-from meddel.datadel import fingerprint as module
-from meddel.datadel.decontaminate import COSINE, RADIUS
-from meddel.datadel.fingerprint import FINGERPRINT_SCHEMA, fingerprint, fingerprints, hashes, looks
+from datadel import fingerprint as module
+from datadel.decontaminate import COSINE, RADIUS
+from datadel.fingerprint import FINGERPRINT_SCHEMA, fingerprint, fingerprints, hashes, looks
+from meddel import artefacts
 from meddel.errors import MedDELError
+from meddel.images import index
 
 Change = Callable[[Image.Image], bytes]
 

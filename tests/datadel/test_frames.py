@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meddel.datadel import frames
+from datadel import frames
 from meddel.errors import MedDELError
 from tests.datadel.archives_by_hand import film
 

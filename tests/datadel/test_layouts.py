@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from meddel.datadel import cache, manifest, prepare, sources
+from datadel import cache, manifest, prepare, sources
 from tests.datadel.archives_by_hand import SIZE, Tree, film, mask, pack, picture
 
 POLYGON = b"""<?xml version="1.0"?><Annotations MicronsPerPixel="0.25"><Annotation Id="1"><Regions>

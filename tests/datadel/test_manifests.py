@@ -21,8 +21,8 @@ import mlcroissant
 import pytest
 from PIL import Image
 
+from datadel import manifest
 from meddel import manifests
-from meddel.datadel import manifest
 
 INDEX = manifests.read_json("datadel.json")
 NAMES = manifest.names()

@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pytest
 
-from meddel import index
-from meddel.datadel import manifest, prepare, sources
+from datadel import manifest, prepare, sources
 from meddel.errors import MedDELError
+from meddel.images import index
 from tests.datadel.archives_by_hand import mask, pack, picture
 
 FOLDERS = "Kvasir-SEG/images", "Kvasir-SEG/masks"
@@ -92,7 +92,7 @@ def test_interrupted_it_completes_to_the_same_bytes(tmp_path: Path) -> None:
     masks = {name: mask(i % 20, 30, "JPEG") for i, name in enumerate(images)}
     source = unpacked_by_a_person(tmp_path / "source", images, masks)
     code = (
-        "import sys; from pathlib import Path; from meddel.datadel import manifest, prepare;"
+        "import sys; from pathlib import Path; from datadel import manifest, prepare;"
         "prepare.prepare(manifest.load('kvasir-seg'), {None: Path(sys.argv[1])}, Path(sys.argv[2]))"
     )
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from meddel.datadel import cache
-from meddel.datadel.fetching import fetch, licence, trust
-from meddel.datadel.fetching.transfer import Patience
-from meddel.datadel.manifest import Manifest
+from datadel import cache
+from datadel.fetching import fetch, licence, trust
+from datadel.fetching.transfer import Patience
+from datadel.manifest import Manifest
 from meddel.errors import MedDELError
 
 ONCE = Patience(connect=5, read=5, retries=0)
 MANY_RECORDS = """
 import sys
-from meddel.datadel import cache
+from datadel import cache
 
 for number in range(20):
     cache.record("trusted.json", f"{sys.argv[1]}/{number}", {"hash": sys.argv[1]})

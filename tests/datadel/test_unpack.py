@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from meddel.datadel.unpacking.sink import STAMP, Place, Receiver, Stopped
-from meddel.datadel.unpacking.unpack import unpack
+from datadel.unpacking.sink import STAMP, Place, Receiver, Stopped
+from datadel.unpacking.unpack import unpack
 from meddel.errors import MedDELError
 from meddel.progress import progress
 from tests.full_disk import files_up_to
@@ -206,7 +206,7 @@ def test_free_space_is_looked_at_first(tmp_path: Path, name: str) -> None:
     mount = f"mount -t tmpfs -o size=1m none {small}"
     if not shutil.which("unshare") or subprocess.run([*unshare, mount], capture_output=True).returncode:
         pytest.skip("this system lets nobody mount a small disk of their own (unshare --user --mount)")
-    script = "import sys; from meddel.datadel.unpacking.unpack import unpack; unpack(*sys.argv[1:])"
+    script = "import sys; from datadel.unpacking.unpack import unpack; unpack(*sys.argv[1:])"
     python = [sys.executable, "-c", script, archive, small / "out"]
     command = [*unshare, f'{mount}\n"$@" || ls -A {small}', "sh", *python]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -218,7 +218,7 @@ def test_free_space_is_looked_at_first(tmp_path: Path, name: str) -> None:
 def test_interrupted_it_leaves_nothing_and_then_completes(tmp_path: Path, name: str) -> None:
     files = {f"{number}.jpg": bytes(2_000_000) for number in range(100)}
     archive = pack(tmp_path / name, files)
-    script = "import sys; from meddel.datadel.unpacking.unpack import unpack; unpack(*sys.argv[1:])"
+    script = "import sys; from datadel.unpacking.unpack import unpack; unpack(*sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", script, archive, tmp_path / "out"], stderr=subprocess.PIPE)
     while not list(tmp_path.glob(".out.part/tree/*")) and process.poll() is None:
         time.sleep(0.002)
@@ -256,9 +256,7 @@ def test_the_bar_reaches_the_size_of_all_archives(tmp_path: Path, monkeypatch: p
     archive = pack(tmp_path / "x.tar", {"in.zip": inner})
     bars = []
     monkeypatch.setenv("MEDDEL_PROGRESS", str(tmp_path / "bar"))
-    monkeypatch.setattr(
-        "meddel.datadel.unpacking.unpack.progress", lambda **given: bars.append(progress(**given)) or bars[-1]
-    )
+    monkeypatch.setattr("datadel.unpacking.unpack.progress", lambda **given: bars.append(progress(**given)) or bars[-1])
     unpack(archive, tmp_path / "out")
     assert bars[0].n == bars[0].total == archive.stat().st_size + len(inner)
     assert "unpack x.tar" in (tmp_path / "bar").read_text()

@@ -20,10 +20,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddel.datadel.unpacking.limits import Limits
-from meddel.datadel.unpacking.names import clean
-from meddel.datadel.unpacking.sink import STAMP
-from meddel.datadel.unpacking.unpack import unpack
+from datadel.unpacking.limits import Limits
+from datadel.unpacking.names import clean
+from datadel.unpacking.sink import STAMP
+from datadel.unpacking.unpack import unpack
 from meddel.errors import MedDELError
 
 LEADING_OUT = ["../x", "a/../../x", "/x", "//x", "\\x", "..\\..\\x", "a\\..\\..\\x", "C:\\x", "c:x", "C:/x", "a/.."]

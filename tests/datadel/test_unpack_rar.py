@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meddel.datadel.unpacking.limits import Limits
-from meddel.datadel.unpacking.sink import STAMP
-from meddel.datadel.unpacking.unpack import unpack
+from datadel.unpacking.limits import Limits
+from datadel.unpacking.sink import STAMP
+from datadel.unpacking.unpack import unpack
 from meddel.errors import MedDELError
 
 LONG_BLOCK, PLAIN_FOLDER = 0x8000, 0xE0
@@ -198,7 +198,7 @@ def test_bytes_that_changed_give_the_files_or_one_line(tmp_path_factory: pytest.
 def test_interrupted_it_leaves_nothing_and_then_completes(tmp_path: Path) -> None:
     content = rar_of(*(Stored(b"%d.jpg" % number, NOISE) for number in range(60)))
     (tmp_path / "x.rar").write_bytes(content)
-    script = "import sys; from meddel.datadel.unpacking.unpack import unpack; unpack(*sys.argv[1:])"
+    script = "import sys; from datadel.unpacking.unpack import unpack; unpack(*sys.argv[1:])"
     process = subprocess.Popen(
         [sys.executable, "-c", script, tmp_path / "x.rar", tmp_path / "out"], stderr=subprocess.PIPE
     )

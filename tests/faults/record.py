@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from meddel import __version__, artefacts, record
+from compendium import record
+from meddel import __version__, artefacts
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 COLUMNS = ("fault", "in", "survived")

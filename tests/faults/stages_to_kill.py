@@ -27,14 +27,14 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from meddel import index
 from meddel.config import EncoderConfig, PretrainConfig
-from meddel.out_of_core import Stream, checkpoint, generate
-from meddel.out_of_core import select as select_from
-from meddel.out_of_core.dedup import dedup
-from meddel.out_of_core.kmeans import kmeans
-from meddel.out_of_core.sorting import lay_out, sort
-from meddel.selectors.ranking import order_within
+from meddel.images import index
+from meddel.scale import Stream, checkpoint, generate
+from meddel.scale import select as select_from
+from meddel.scale.dedup import dedup
+from meddel.scale.kmeans import kmeans
+from meddel.scale.sorting import lay_out, sort
+from meddel.select.ranking import order_within
 from meddel.store import import_from, locked
 
 N, D, K, BLOCK = 600, 16, 6, 50

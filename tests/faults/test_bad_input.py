@@ -24,7 +24,7 @@ from tests.full_disk import files_up_to
 UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
 ON_ANOTHER_DISK = """
 import contextlib, io, json, sys
-from meddel import cli
+from compendium import cli
 
 results = []
 for arguments in json.loads(sys.argv[1]):

@@ -10,7 +10,7 @@ import pytest
 
 from meddel import artefacts
 from meddel.errors import MedDELError
-from meddel.out_of_core import generate, select
+from meddel.scale import generate, select
 from meddel.store import import_from
 from tests.full_disk import files_up_to
 

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meddel import images
 from meddel.errors import MedDELError
-from meddel.index import build_index
+from meddel.images import read as images
+from meddel.images.index import build_index
 
 MEMORY = 3 << 30  # bytes of addresses that a child may have; NumPy, Arrow and Pillow take one of them
 IN_A_CHILD = """
 import resource, sys
 from pathlib import Path
-from meddel import index
+from meddel.images import index
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[2]),) * 2)
 index.build_index(Path(sys.argv[1]), quarantine=Path(sys.argv[1]) / "quarantine.csv")
 """

@@ -19,10 +19,11 @@ import torch
 import zarr
 from PIL import Image
 
-from meddel import encoder, index, manifests
+from datadel import layout, manifest, prepare
+from meddel import encoder, manifests
 from meddel.config import PretrainConfig
-from meddel.datadel import layout, manifest, prepare
 from meddel.errors import MedDELError
+from meddel.images import index
 from meddel.pretrain.loop import pretrain
 from meddel.store import Store, import_from, write
 from tests.conftest import TINY

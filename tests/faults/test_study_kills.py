@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from meddel import artefacts, study
-from tests.study_cases import draw_data, run_of
+from tests.meddel.study_cases import draw_data, run_of
 
 KILLS = 50
 SETTINGS = {
@@ -29,7 +29,7 @@ SETTINGS = {
 def children() -> multiprocessing.context.ForkServerContext:
     """Where children come from that needn't import torch again."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.study_cases"])
+    context.set_forkserver_preload(["tests.meddel.study_cases"])
     return context
 
 

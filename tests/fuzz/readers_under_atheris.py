@@ -12,10 +12,11 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from meddel import images, manifests
-from meddel.datadel import layout, manifest
+from datadel import layout, manifest
+from meddel import manifests
 from meddel.errors import MedDELError
-from meddel.index import read_index
+from meddel.images import read as images
+from meddel.images.index import read_index
 from meddel.store.sources import source_of
 
 atheris = importlib.import_module("atheris")  # no dependency: it is for few systems

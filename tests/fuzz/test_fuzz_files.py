@@ -15,18 +15,19 @@ import pytest
 import torch
 from hypothesis import strategies as st
 
-from meddel import artefacts, config, encoder, manifests, selectors, study
+from datadel import layout, manifest
+from meddel import artefacts, config, encoder, manifests, study
+from meddel import select as selectors
 from meddel.config import EncoderConfig, PretrainConfig, Profile, SegmentConfig, SelectConfig
-from meddel.datadel import layout, manifest
 from meddel.errors import MedDELError
 from meddel.normdel import normdel
-from meddel.out_of_core import checkpoint
 from meddel.pretrain.loop import pretrain
+from meddel.scale import checkpoint
 from meddel.segment import IMAGES_SCHEMA, SCORES_SCHEMA
 from meddel.study.recipe import recipe
 from tests.conftest import TINY
 from tests.fuzz.mutations import mutated, mutated_json, mutated_text
-from tests.study_cases import draw_data, run_of
+from tests.meddel.study_cases import draw_data, run_of
 
 
 @pytest.mark.parametrize("name", ["kvasir-seg", "hyper-kvasir"])

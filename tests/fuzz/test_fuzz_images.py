@@ -12,9 +12,9 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-from meddel import images
 from meddel.errors import MedDELError
-from meddel.index import build_index
+from meddel.images import read as images
+from meddel.images.index import build_index
 from tests.fuzz.mutations import mutated
 
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8))

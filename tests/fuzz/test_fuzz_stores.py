@@ -17,8 +17,9 @@ import zarr
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from meddel import artefacts, index
+from meddel import artefacts
 from meddel.errors import MedDELError
+from meddel.images import index
 from meddel.store import Store, import_from, write
 from tests.fuzz.mutations import mutated, mutated_text
 

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from meddel import artefacts
 from meddel.errors import MedDELError
-from meddel.index import INDEX_SCHEMA, data_hash
+from meddel.images.index import INDEX_SCHEMA, data_hash
 from meddel.progress import progress
 from meddel.store.lock import locked
 from meddel.store.manifest import SHARD_ROWS
@@ -44,7 +44,7 @@ def import_from(
     model : str or None
         What made the embeddings; None: the file's name.
     index : pa.Table or None
-        `meddel.index.INDEX_SCHEMA`, n rows in the embeddings' order. None: the ids are those of a Parquet file's column
+        `meddel.images.index.INDEX_SCHEMA`, n rows in the embeddings' order. None: the ids are those of a Parquet file's column
         ``id``, else the file's name and the row's number.
     shard_rows : int
         Rows a shard.

@@ -79,7 +79,7 @@ class Store:
 
     @cached_property
     def index(self) -> pa.Table:
-        """The index rows of the embeddings, in their order: `meddel.index.INDEX_SCHEMA`, n rows."""
+        """The index rows of the embeddings, in their order: `meddel.images.index.INDEX_SCHEMA`, n rows."""
         return pa.concat_tables([shard.index() for shard in self.shards]).combine_chunks()
 
     @property

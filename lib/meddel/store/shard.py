@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from meddel import artefacts
 from meddel.errors import MedDELError
-from meddel.index import INDEX_SCHEMA, data_hash, read_index
+from meddel.images.index import INDEX_SCHEMA, data_hash, read_index
 
 DTYPE = np.dtype("<f2")
 _OWNER = b"store"
@@ -126,7 +126,7 @@ class Shard:
             raise _changed("it is no .npy file", self.path) from error
 
     def index(self) -> pa.Table:
-        """Return the index rows, `meddel.index.INDEX_SCHEMA`.
+        """Return the index rows, `meddel.images.index.INDEX_SCHEMA`.
 
         Raises
         ------
@@ -197,7 +197,7 @@ def write_shard(folder: Path, names: tuple[str, str], embeddings: np.ndarray, in
         Of the embeddings' and the index's file.
     embeddings : float16 [m, d]
     index : pa.Table
-        `meddel.index.INDEX_SCHEMA`, m rows.
+        `meddel.images.index.INDEX_SCHEMA`, m rows.
     key : str
         Of the store.
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from meddel import artefacts
 from meddel.errors import MedDELError
-from meddel.index import data_hash, read_index
+from meddel.images.index import data_hash, read_index
 from meddel.store import manifest as manifests
 from meddel.store.lock import locked
 from meddel.store.manifest import SHARD_ROWS
@@ -98,7 +98,7 @@ class ShardWriter:
         embeddings : np.ndarray
             Any float [m, d] with m as `next_rows` says; stored as float16.
         index : pa.Table
-            `meddel.index.INDEX_SCHEMA`, m rows.
+            `meddel.images.index.INDEX_SCHEMA`, m rows.
 
         Raises
         ------
@@ -213,7 +213,7 @@ def write(
     embeddings : np.ndarray
         Any float [n, d], one row for each row of `index`.
     index : pa.Table
-        `meddel.index.INDEX_SCHEMA`, n rows.
+        `meddel.images.index.INDEX_SCHEMA`, n rows.
     encoder : mapping
         What made them, JSON-like, such as ``{"name": "my encoder"}``.
     shard_rows : int

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
-from meddel import artefacts, embed, encoder, selectors
+from meddel import artefacts, embed, encoder
+from meddel import select as selectors
 from meddel.config import Head, Run
 from meddel.pretrain import pretrain
 from meddel.pretrain.reconstruction import reconstruction_errors

@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from meddel import artefacts, index, pixels, splits, synthetic
+import endosim
+from meddel import artefacts
 from meddel.config import Run
 from meddel.errors import MedDELError
+from meddel.images import index, pixels, splits
 from meddel.segment import SegmentationSet
 
 
@@ -41,7 +43,7 @@ def study_index(run: Run) -> pa.Table:
     """
     folder = run.data
     if folder is None:
-        folder = synthetic.generate(run.out / "data", run.profile.synthetic, seed=0)
+        folder = endosim.generate(run.out / "data", run.profile.synthetic, seed=0)
     path = run.out / "index.parquet"
     key = artefacts.hash_of("index", artefacts.hash_of_listing(folder))
     if artefacts.is_finished(path, key):

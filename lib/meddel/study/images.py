@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from meddel import artefacts, splits
+from meddel import artefacts
 from meddel.config import Run
 from meddel.errors import MedDELError
+from meddel.images import splits
 from meddel.progress import progress
 from meddel.study.cell import folder
 from meddel.study.data import roles, study_index
@@ -42,7 +43,7 @@ def image_counts(run: Run, grid: Sequence[Cell], *, transfer: bool = False, spli
     DataFrame
         `COLUMNS`, a row per set, head, cell and image: `intersection` and `union` of prediction and truth in pixels.
         `group` tells images apart that are not independent: rows of one video (sequence, patient) or of equal content
-        have the same (`meddel.splits.group`).
+        have the same (`meddel.images.splits.group`).
 
     Raises
     ------

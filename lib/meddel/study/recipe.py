@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import functools
 
-from meddel import artefacts, index, selectors
+from meddel import artefacts
+from meddel import select as selectors
 from meddel.config import Head, Run
+from meddel.images import index
 from meddel.study.data import labelled, pool, roles, study_index
 from meddel.study.grid import Cell
 

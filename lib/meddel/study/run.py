@@ -5,7 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from meddel import artefacts, selectors
+from meddel import artefacts
+from meddel import select as selectors
 from meddel.config import Head, Run
 from meddel.errors import MedDELError
 from meddel.progress import progress
@@ -59,7 +60,7 @@ def run_study(run: Run, grid: list[Cell] | None = None, only: tuple[Head, ...] |
     Raises
     ------
     MedDELError
-        A selector of the grid that is not this library's breaks a rule of `meddel.selectors.contract`.
+        A selector of the grid that is not this library's breaks a rule of `meddel.select.contract`.
     """
     todo = jobs(run, grid, only)
     for name in dict.fromkeys(cell.selector for cell, _, _ in todo):
@@ -82,7 +83,7 @@ def add_selector(run: Run, name: str) -> pa.Table:
     run : Run
         The run; its two references are computed first, where they are missing.
     name : str
-        As it was registered (`meddel.selectors.register`).
+        As it was registered (`meddel.select.register`).
 
     Returns
     -------
