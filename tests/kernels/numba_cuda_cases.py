@@ -17,7 +17,7 @@ from meddel_kernels.numba_cuda.clusters import on_device, rows_at
 from meddel_kernels.numba_cuda.device import THREADS, blocks_for
 from meddel_kernels.numba_cuda.row_max import row_max_plain
 from meddel_kernels.reference.pairs import unit_rows
-from tests import cosines_by_hand as by_hand
+from tests.kernels import cosines_by_hand as by_hand
 from tests.kernels.kernel_cases import ADVERSARIES, Adversary, adversarial, embeddings, ragged
 
 attacked = pytest.mark.parametrize("adversary", ADVERSARIES)
