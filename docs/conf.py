@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from meddel import __version__
@@ -17,13 +19,14 @@ language = "en"
 
 extensions = [
     "myst_nb",
+    "sphinx.ext.apidoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinxcontrib.bibtex",
     "docstrings",
     "mathml",
 ]
-exclude_patterns = ["notebooks/costs.txt", "report", "static"]
+exclude_patterns = ["notebooks/costs.txt", "report", "static", "reference/api/*/modules.rst"]
 
 # The notebooks are shown as the run left them.
 nb_execution_mode = "off"
@@ -35,6 +38,19 @@ myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
 myst_heading_anchors = 3
 myst_update_mathjax = False
 html_math_renderer = "mathml"
+
+# The API reference: a page for each package, with its modules as sections. What a package re-exports is shown where it
+# is defined; for packages, apidoc takes that option from here alone.
+os.environ["SPHINX_APIDOC_OPTIONS"] = "members,ignore-module-all"
+PACKAGES = ("meddel", "datadel", "compendium", "endosim", "meddel_kernels")
+apidoc_modules = [
+    {
+        "path": str(Path(find_spec(name).origin).parent),
+        "destination": f"reference/api/{name}",
+        "module_first": True,
+    }
+    for name in PACKAGES
+]
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"

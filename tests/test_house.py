@@ -17,7 +17,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from compendium import contents
+from compendium import notebooks as course
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("lib", "kernels", "notebooks", "data_manifests", "docs", "tests")
@@ -267,7 +267,7 @@ def test_notebook_is_canonical(path: Path) -> None:
     book = nbformat.read(path, as_version=4)
     nbformat.validate(book)
     assert path.read_text(encoding="utf-8") == nbformat.writes(book) + "\n", "not written as nbformat writes it"
-    own = [cell for cell in book.cells if contents.NAVIGATION not in cell.metadata.get("tags", [])]
+    own = [cell for cell in book.cells if course.NAVIGATION not in cell.metadata.get("tags", [])]
     assert len(own) <= MAX_CELLS
     code = [cell for cell in book.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code), "run `make format`"

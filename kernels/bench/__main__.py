@@ -1,72 +1,69 @@
-"""Measure the kernels beside their peers: ``python kernels/bench`` prints ratios, writes a table and draws a roofline.
+"""Measure the kernels beside their peers: ``python kernels/bench`` prints ratios and writes a table and a picture.
 
-Everything of a case runs in one process, job after job and round after round. A ratio is a job's median over ours.
+Everything of a case runs in one process, job after job. A ratio is a job's median over ours: more than 1 means that
+ours is faster. Results go to ``out/bench``; ``--record`` writes them beside this file and into the README instead.
 """
 
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
 import faiss
-import plot
-import torch
-from cases import Case, cases_of, made_up_cases
-from embeddings import made_up
-from measure import interleaved, machine
-from results_table import earlier, written
+import numpy as np
+import table
+from cases import Case, all_cases, features, unit
+from measure import interleaved
 from threadpoolctl import threadpool_limits
 
-from meddel_kernels import roofline
-
-FOLDER = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
 
 
 def main() -> None:
     """Run the asked cases and write what they gave."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="part of a case's name")
-    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--embeddings", type=Path, nargs="*", help="your own, float [n, d] in files of NumPy")
-    parser.add_argument("--out", type=Path, default=FOLDER / "cpu.csv", help="the table; the picture lies beside it")
+    parser.add_argument("--minutes", type=float, default=10, help="no case begins later than this")
+    parser.add_argument("--scale", type=float, default=1, help="share of the rows, to try it out")
+    parser.add_argument("--images", type=Path, help="a folder of images, whose features are measured too")
+    parser.add_argument("--embeddings", type=Path, help="your own, float [n, d] in a file of NumPy")
+    parser.add_argument("--out", type=Path, default=Path("out") / "bench")
+    parser.add_argument("--record", action="store_true", help="write into kernels/bench/results and the README")
     options = parser.parse_args()
-    torch.set_num_threads(options.threads)
     faiss.omp_set_num_threads(options.threads)
-    if options.embeddings:
-        cases = {name: case for path in options.embeddings for name, case in cases_of(path, options.threads).items()}
-    else:
-        cases = made_up_cases(options.threads)
-    wanted = [name for name in cases if options.only in name]
-    if not wanted:
-        parser.error(f"no case has {options.only!r} in its name: {'; '.join(cases)}")
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    results = earlier(options.out, options.threads)
-    for name in wanted:
-        results[name] = measured(name, cases[name](), options.rounds, options.threads)
-        written([row for case in cases for row in results.get(case, ())], options.out)
-    data = made_up(8192, 384, seed=1)
-    ceilings, _ = roofline.measure(data, data[:512], options.threads)
-    plot.draw([row for case in cases for row in results.get(case, ())], ceilings, options.out.with_suffix(".svg"))
+    real = unit(np.load(options.embeddings)) if options.embeddings else None
+    real = features(options.images) if options.images else real
+    cases = {name: case for name, case in all_cases(real, options.scale).items() if options.only in name}
+    if not cases:
+        parser.error(f"no case has {options.only!r} in its name")
+    if options.record and options.scale != 1:
+        parser.error("a record is of whole cases: --scale is to try out")
+    folder = HERE / "results" if options.record else options.out
+    folder.mkdir(parents=True, exist_ok=True)
+    begun, rows = time.monotonic(), []
+    for number, (name, case) in enumerate(cases.items(), 1):
+        minutes = (time.monotonic() - begun) / 60
+        if minutes > options.minutes:
+            print(f"out of time: {', '.join(list(cases)[number - 1 :])} not measured", flush=True)
+            break
+        print(f"[{number}/{len(cases)}, {minutes:.1f} min] {name}", flush=True)
+        rows += measured(name, case(options.threads), options.threads)
+        table.write(rows, folder / "cpu.csv")
+    table.draw(rows, folder / "growth.svg")
+    print(f"\n{table.headline(rows)}\n\n{table.markdown(rows)}\n\nwritten to {folder}")
+    if options.record:
+        readme = HERE.parent / "README.md"
+        readme.write_text(table.renewed(readme.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
-def measured(name: str, case: Case, rounds: int, threads: int) -> list[dict[str, object]]:
-    """Run a case, print its ratios and return its rows of the table."""
-    print(name, flush=True)
+def measured(name: str, case: Case, threads: int) -> list[dict[str, str]]:
+    """Run a case and return its rows of the table."""
     with threadpool_limits(threads):
         case.jobs[case.ours]()  # compiled and loaded before it is measured, as its peers are
-        results = interleaved(case.jobs, rounds)
-    rows = []
-    for job, result in results.items():
-        seconds, ratio = result["seconds"], result["seconds"] / results[case.ours]["seconds"]
-        useful = case.operations / seconds / 1e9
-        print(f"{job:<48} {seconds:9.3f} s {ratio:7.2f} x {useful:8.0f} Gop/s {result['extra_mb']:6.0f} MB", flush=True)
-        rows.append({
-            "case": name, "name": job, "seconds": f"{seconds:.4f}", "ratio": f"{ratio:.3f}",
-            "useful_gops": f"{useful:.1f}", "useful_operations_a_byte": f"{case.operations / case.traffic:.1f}",
-            "extra_mb": f"{result['extra_mb']:.0f}", "threads": threads, "on": machine(),
-        })  # fmt: skip
-    return rows
+        results = interleaved(case.jobs)
+    return table.rows_of(name, results, case.ours, threads)
 
 
 if __name__ == "__main__":

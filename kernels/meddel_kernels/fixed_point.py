@@ -25,20 +25,10 @@ def power(n: int, largest: float) -> int:
 
 
 def resolution(d: int, p: int, largest: float, sizes: np.ndarray, mass: np.ndarray) -> np.ndarray:
-    """Return how far the mean of equal rows may lie from them, for each cluster: float64 [k].
+    """Return how far the mean of equal rows may be from them, for each cluster: float64 [k].
 
     A row's whole number is off by half a step of 2^-p, and a weighted row by a rounding of float64 before; so is each
-    addition to the sum of weights.
-
-    Parameters
-    ----------
-    d, p : int
-    largest : float
-        The largest value in absolute value.
-    sizes : int64 [k]
-        Rows that have a weight.
-    mass : float64 [k]
-        Their weights, summed.
+    addition to the sum of weights. `sizes` are the clusters' rows that have a weight, `mass` their weights, summed.
     """
     with np.errstate(invalid="ignore", divide="ignore"):
         steps = np.where(mass > 0, np.ldexp(sizes / mass, -p), 0.0)
@@ -46,19 +36,9 @@ def resolution(d: int, p: int, largest: float, sizes: np.ndarray, mass: np.ndarr
 
 
 def means(sums: np.ndarray, sizes: np.ndarray, p: int, empty: np.ndarray) -> np.ndarray:
-    """Return the mean of each cluster; that of one without rows is its row of `empty`.
+    """Return the mean of each cluster, float64 [k, d], from sums (int64 [k, d]) and sizes, or sums of weights.
 
-    Parameters
-    ----------
-    sums : int64 [k, d]
-    sizes : int64 or float64 [k]
-        Numbers of rows, or sums of their weights.
-    p : int
-    empty : float64 [k, d]
-
-    Returns
-    -------
-    float64 [k, d]
+    That of one without rows is its row of `empty`.
     """
     some = sizes > 0
     result = sums / np.where(some, sizes, 1)[:, None]

@@ -4,7 +4,7 @@ Model (Williams, Waterman and Patterson 2009). A program that does I operations 
 memory does at most ``min(peak, I * bandwidth)`` operations a second. Peak is that of the arithmetic it uses.
 
 Useful operations of an assignment are ``2 n k d``: a multiplication and an addition for each row, centroid and column,
-whatever is in fact computed. So what avoids work, or does it in int8, may lie above the peak of float32.
+whatever is in fact computed. So what avoids work, or does it in int8, may be above the peak of float32.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from meddel_kernels.backends import back_end
-from meddel_kernels.cpu import microkernel
+from meddel_kernels.cpu.llvm import ROWS, TILE, multiply
 from meddel_kernels.cpu.threads import share_out, thread_count
 
 _READ = 1 << 28  # bytes, more than caches hold
@@ -29,20 +29,11 @@ _ROUNDS = 5
 
 
 class Ceilings(NamedTuple):
-    """What the machine reaches with `threads` threads.
+    """What the machine reaches with `threads` threads."""
 
-    Attributes
-    ----------
-    bandwidth : float
-        Bytes read from memory a second.
-    float32, int8 : float
-        Operations a second in the float32 matrix product of NumPy's BLAS, and in the kernels' product of int8.
-    threads : int
-    """
-
-    bandwidth: float
-    float32: float
-    int8: float
+    bandwidth: float  # bytes read from memory a second
+    float32: float  # operations a second in the float32 matrix product of NumPy's BLAS
+    int8: float  # and in the kernels' product of int8
     threads: int
 
 
@@ -57,23 +48,12 @@ class Point(NamedTuple):
 def measure(x: np.ndarray, centroids: np.ndarray, threads: int | None = None) -> tuple[Ceilings, list[Point]]:
     """Measure the machine, and three ways to find the nearest centroid of each row; some seconds.
 
-    All take turns, so that whoever else uses the machine is in nobody's way more than in another's. The bytes are
-    counted. Three lines of NumPy write, read, write and read all differences in float64: 32 n k d bytes (timed on some
-    of the rows, for they need 8 n k d bytes of memory). The float32 product reads rows and centroids once and passes
-    five times over the n k scores. The certified screen reads each row twice, in int8 and as it is, and the centroids.
+    All take turns, so that other load on the machine slows all alike. The bytes are counted. Three lines of NumPy
+    write, read, write and read all differences in float64: 32 n k d bytes (timed on some of the rows, for they need 8 n
+    k d bytes of memory). The float32 product reads rows and centroids once and passes five times over the n k scores.
+    The certified screen reads each row twice, in int8 and as it is, and the centroids.
 
-    Parameters
-    ----------
-    x : float32 [n, d]
-    centroids : float32 [k, d]
-    threads : int or None
-        As for `kmeans`.
-
-    Returns
-    -------
-    Ceilings
-    list of Point
-        The slowest first.
+    `x` is float32 [n, d], `centroids` float32 [k, d]. The points are returned slowest first.
     """
     (n, d), k, threads = x.shape, len(centroids), thread_count(threads)
     wide, some = centroids.astype(np.float64), x[: max(1, _DIFFERENCES // (k * d))].astype(np.float64)
@@ -118,15 +98,15 @@ def _reader(threads: int) -> Callable[[], None]:
 
 def _int8_product(threads: int) -> Callable[[], None]:
     """Return what multiplies two int8 matrices on each thread `_TIMES` times, in blocks that stay in its cache."""
-    whole = np.zeros((_BLOCK + microkernel.ROWS, _SIDE), np.int8)
-    panels = np.zeros((_COLUMNS // microkernel.PANEL, _SIDE // 4, microkernel.PANEL, 4), np.uint8)
-    out = np.empty((threads, _BLOCK + microkernel.ROWS, _COLUMNS), np.int32)
+    rows = np.zeros((_BLOCK + ROWS, _SIDE), np.int8)
+    tiles = np.zeros((_COLUMNS // TILE, _SIDE // 4, TILE, 4), np.uint8)
+    out = np.empty((threads, _BLOCK + ROWS, _COLUMNS), np.int32)
 
-    def multiply(thread: int, _: int) -> None:
+    def work(thread: int, _: int) -> None:
         for _ in range(_TIMES):
-            microkernel.multiply(whole, 0, _BLOCK, panels, 0, len(panels), out[thread])
+            multiply(rows, 0, _BLOCK, tiles, 0, len(tiles), out[thread])
 
-    return lambda: share_out(multiply, threads, 1, threads)
+    return lambda: share_out(work, threads, 1, threads)
 
 
 def _seconds(works: Sequence[Callable[[], object]]) -> list[float]:

@@ -10,14 +10,109 @@ on every back end. A draw's probability is a row's squared distance to the neare
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from meddel_kernels.clustering import Rows
+from meddel_kernels.backends import Backend, Rows
+from meddel_kernels.inputs import matrix, prepared, weights_of
 
 _SHRINK = 2.0**-400  # keeps sums of squares from overflow, exactly
 
 
+def kmeans_plus_plus(
+    x: ArrayLike,
+    k: int,
+    *,
+    seed: int,
+    weights: ArrayLike | None = None,
+    backend: Backend = "auto",
+    threads: int | None = None,
+) -> np.ndarray:
+    """Choose `k` distinct rows to start from: each with probability in proportion to its weight times its squared
+    distance to the nearest row chosen before (Arthur and Vassilvitskii 2007), the first in proportion to its weight.
+
+    Where every row equals a chosen one, the next is drawn by weight from the rows that were not chosen; where none of
+    these has a weight, uniformly. Whole weights draw what as many equal rows, one after the other, would.
+
+    Parameters
+    ----------
+    x : matrix [n, d]
+        As for `kmeans`.
+    k : int
+        From 1 to n.
+    seed : int
+        Seed of the draws, not negative.
+    weights, backend, threads
+        As for `kmeans`.
+
+    Returns
+    -------
+    int64 [k], the rows in the order of their choice.
+
+    Raises
+    ------
+    ValueError
+        As for `kmeans`.
+    """
+    x = matrix(x, "x", backend, threads)
+    check_k(k, len(x))
+    checked = weights_of(weights, len(x))
+    return plus_plus(prepared(x, backend, threads), k, np.random.default_rng(seed), checked)
+
+
+def kmeans_parallel(
+    x: ArrayLike,
+    k: int,
+    *,
+    seed: int,
+    oversampling: float = 2.0,
+    rounds: int = 5,
+    weights: ArrayLike | None = None,
+    backend: Backend = "auto",
+    threads: int | None = None,
+) -> np.ndarray:
+    """Choose `k` distinct rows to start from in a few rounds over `x`: k-means|| (Bahmani et al. 2012, Algorithm 2).
+
+    The first candidate is drawn by weight. In a round each row becomes a candidate by itself, with probability
+    ``min(1, oversampling k w d^2 / phi)``: d is its distance to the nearest candidate of the rounds before, and phi the
+    sum of ``w d^2``. Of the candidates, each with the weights of the rows that it is nearest to (ties: the earliest
+    candidate), k-means++ draws k. Where there are no more than k, all are taken and k-means++ draws the others from all
+    rows.
+
+    Parameters
+    ----------
+    x, k, seed, weights, backend, threads
+        As for `kmeans_plus_plus`.
+    oversampling : float
+        Candidates to expect of a round, in multiples of `k`; above 0. The paper's l is ``oversampling k``.
+    rounds : int
+        At least 0.
+
+    Returns
+    -------
+    int64 [k], the rows in the order of their choice.
+
+    Raises
+    ------
+    ValueError
+        As for `kmeans`, or `oversampling` or `rounds` is out of range.
+    """
+    x = matrix(x, "x", backend, threads)
+    check_k(k, len(x))
+    if not 0 < oversampling < np.inf or rounds < 0:
+        raise ValueError(f"oversampling {oversampling} must be above 0 and rounds {rounds} at least 0")
+    checked, rng = weights_of(weights, len(x)), np.random.default_rng(seed)
+    rows = prepared(x, backend, threads)
+    return parallel(rows, k, rng, checked, oversampling=oversampling, rounds=rounds)
+
+
+def check_k(k: int, n: int) -> None:
+    """Refuse a number of clusters that `n` rows can't have."""
+    if not 1 <= k <= n:
+        raise ValueError(f"k {k} must lie between 1 and the number of rows, {n}")
+
+
 def plus_plus(rows: Rows, k: int, rng: np.random.Generator, weights: np.ndarray | None = None) -> np.ndarray:
-    """Return the rows that k-means++ starts from, in the order of their choice: int64 [k]."""
+    """Return the rows that `kmeans_plus_plus` draws from a generator: int64 [k]."""
     first = _first(rows.n, rng, weights)
     return _extended(rows, np.array([first]), np.full(rows.n, np.inf), k, rng, weights)
 
@@ -31,15 +126,10 @@ def parallel(
     oversampling: float = 2.0,
     rounds: int = 5,
 ) -> np.ndarray:
-    """Return the rows that k-means|| starts from: int64 [k].
-
-    Each round keeps, beside the candidates so far, every row by itself with probability ``oversampling k w d^2 / sum of
-    w d^2``. Of the candidates, each with the weights of the rows that it is nearest to (ties: the earliest candidate),
-    k-means++ draws k. If there are no more than k, all are chosen, and k-means++ goes on among all rows.
-    """
+    """Return the rows that `kmeans_parallel` draws from a generator: int64 [k]."""
     candidates = np.array([_first(rows.n, rng, weights)])
     owner, squares = np.zeros(rows.n, np.int64), np.full(rows.n, np.inf)
-    rows.lower(squares, int(candidates[0]))
+    rows.min_distance(squares, int(candidates[0]))
     for _ in range(rounds):
         chances, total = _chances(squares, weights)
         if total[-1] == 0:
@@ -63,12 +153,14 @@ def parallel(
 def _extended(
     rows: Rows, start: np.ndarray, squares: np.ndarray, k: int, rng: np.random.Generator, weights: np.ndarray | None
 ) -> np.ndarray:
-    """Return `start` and what k-means++ draws after it, int64 [k]; `squares` are those to all of `start` but the last,
-    and are lowered in place."""
+    """Return `start` and what k-means++ draws after it, int64 [k].
+
+    `squares` are the squared distances to all of `start` but the last; they are lowered in place.
+    """
     chosen = np.empty(k, np.int64)
     chosen[: len(start)] = start
     for step in range(len(start), k):
-        rows.lower(squares, int(chosen[step - 1]))
+        rows.min_distance(squares, int(chosen[step - 1]))
         chances, total = _chances(squares, weights)
         if total[-1] == 0:
             chances = _unchosen(chosen[:step], rows.n, weights)
@@ -78,6 +170,7 @@ def _extended(
 
 
 def _first(n: int, rng: np.random.Generator, weights: np.ndarray | None) -> int:
+    """Draw the first row, by weight."""
     if weights is None:
         return int(rng.integers(n))
     total = np.cumsum(weights)
@@ -102,6 +195,7 @@ def _unchosen(chosen: np.ndarray, n: int, weights: np.ndarray | None) -> np.ndar
 
 
 def _drawn(chances: np.ndarray, total: np.ndarray, target: float) -> int:
+    """Return the row whose share of the cumulative sum holds the target."""
     row = int(np.searchsorted(total, target, side="right"))
     # Rounding may draw beyond the last row that has a chance.
     return row if row < len(total) else int(np.flatnonzero(chances)[-1])

@@ -1,14 +1,15 @@
 """What the paper prints: its tables and figures as data frames, and the arithmetic that they allow.
 
-The numbers lie in ``data_manifests/paper``; nothing here is typed that can be computed from them. Quality (mIoU,
+The numbers are in ``data_manifests/paper``; nothing here is typed that can be computed from them. Quality (mIoU,
 NormDEL) and retention ratios are fractions, whatever the unit in the paper. Fig. 3 and Fig. 4 were read off vector
 figures: their last digit is uncertain.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from meddel import manifests
@@ -17,60 +18,23 @@ from meddel.normdel import normdel
 COMPARISON_COLUMNS = ["claim", "where", "printed", "recomputed", "unit", "arithmetic", "agrees"]
 
 
-@dataclass(frozen=True)
-class Printed:
-    """One number that the paper prints: its value, unit, section and meaning."""
-
-    value: float
-    unit: str
-    section: str
-    meaning: str
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A printed value beside the same value computed from other printed values.
-
-    `printed` and `recomputed` are in `unit`; `arithmetic` says in text how the second was found.
-    """
-
-    claim: str
-    where: str
-    printed: float | str
-    recomputed: float | str
-    unit: str
-    arithmetic: str
-    agrees: bool
-
-    @classmethod
-    def of_numbers(
-        cls, claim: str, where: str, printed: float, recomputed: float, unit: str, arithmetic: str, rel: float = 0.005
-    ) -> Comparison:
-        """Compare two numbers, which agree if they differ by at most the share `rel` of the recomputed one."""
-        agrees = abs(printed - recomputed) <= rel * abs(recomputed)
-        return cls(claim, where, printed, recomputed, unit, arithmetic, agrees)
-
-
-def comparisons(rows: list[Comparison]) -> pd.DataFrame:
-    """Return the rows as a table with the columns `COMPARISON_COLUMNS`; ``printed`` and ``recomputed`` hold objects."""
-    table = pd.DataFrame([vars(row) for row in rows], columns=COMPARISON_COLUMNS)
-    # Numbers and words share a column: as objects, whole numbers are not turned into floats for display.
-    return table.astype({"printed": object, "recomputed": object, "agrees": bool})
-
-
 def read(name: str) -> pd.DataFrame:
     """Return ``data_manifests/paper/<name>.csv`` with every ``<x>_percent`` column as the fraction ``<x>``."""
-    table = pd.read_csv(manifests.path(f"paper/{name}.csv"))
+    table = pd.read_csv(manifests.path(f"paper/{name}.csv"), dtype={"section": str})
     for column in [column for column in table if column.endswith("_percent")]:
         # Rounded because 79.38 / 100 is not the float nearest to 0.7938.
         table[column] = (table[column] / 100).round(6)
     return table.rename(columns=lambda column: column.removesuffix("_percent"))
 
 
-def printed() -> dict[str, Printed]:
-    """Return the single numbers of the text by key, such as ``frames_per_day`` (sections 1, 3 and 4.1)."""
-    rows = pd.read_csv(manifests.path("paper/printed.csv"), dtype={"section": str})
-    return {row.key: Printed(row.value, row.unit, row.section, row.meaning) for row in rows.itertuples()}
+def printed() -> pd.DataFrame:
+    """Return the single numbers of the text (sections 1, 3 and 4.1): key, value, unit, section, meaning."""
+    return read("printed")
+
+
+def numbers() -> dict[str, float]:
+    """Return the single numbers of the text by key, such as ``frames_per_day``."""
+    return printed().set_index("key").value.to_dict()
 
 
 def table1() -> pd.DataFrame:
@@ -114,13 +78,7 @@ def fig6() -> pd.DataFrame:
 
 
 def thresholds() -> pd.DataFrame:
-    """Return Table 2 with what it implies: the exact ratio and the number of images seen.
-
-    Returns
-    -------
-    DataFrame
-        Table 2's columns, ``exact_ratio`` (fraction of the images at eta 1) and ``images_seen`` (kept x epochs).
-    """
+    """Return Table 2 with exact_ratio (of the images at eta 1) and images_seen (kept x epochs)."""
     table = table2()
     table["exact_ratio"] = table.images_kept / table.images_kept.max()
     table["images_seen"] = table.images_kept * table.pretraining_epochs
@@ -128,13 +86,7 @@ def thresholds() -> pd.DataFrame:
 
 
 def normdel_cells(alpha: float = 1.0) -> pd.DataFrame:
-    """Return Table 3 with every NormDEL computed from the printed mIoU (Eq. 4-5).
-
-    Returns
-    -------
-    DataFrame
-        Table 3's columns, ``recomputed`` (fraction) and ``deviation`` (recomputed minus printed, percentage points).
-    """
+    """Return Table 3 with NormDEL recomputed from the printed mIoU, and its deviation in percentage points."""
     table = table3()
     table["recomputed"] = normdel(table.miou, table.ratio, alpha)
     table["deviation"] = 100 * (table.recomputed - table.normdel)
@@ -142,22 +94,15 @@ def normdel_cells(alpha: float = 1.0) -> pd.DataFrame:
 
 
 def mean_miou() -> pd.DataFrame:
-    """Return Table 3's mean over the sets at each ratio, and how it stands to all data.
+    """Return Table 3's mean over the sets at each ratio: ratio, mean_miou, sets_above_all, sets_barely_above.
 
-    Returns
-    -------
-    DataFrame
-        ratio, mean_miou (fraction), sets_above_all (how many sets have a higher mIoU than at ratio 1), and
-        sets_barely_above (those among them that lead by less than 0.3 percentage points).
+    The last two count the sets that lead all images, and those among them that lead by less than 0.3 points.
     """
     wide = table3().pivot(index="ratio", columns="dataset", values="miou")
     lead = (wide - wide.loc[1.0]).round(6)
-    columns = {
-        "mean_miou": wide.mean(axis=1),
-        "sets_above_all": (lead > 0).sum(axis=1),
-        "sets_barely_above": ((lead > 0) & (lead < 0.003)).sum(axis=1),
-    }
-    return pd.DataFrame(columns).reset_index()
+    above = {"sets_above_all": lead > 0, "sets_barely_above": (lead > 0) & (lead < 0.003)}
+    counts = {name: sets.sum(axis=1) for name, sets in above.items()}
+    return pd.DataFrame({"mean_miou": wide.mean(axis=1), **counts}).reset_index()
 
 
 def generalisation_means() -> pd.DataFrame:
@@ -168,39 +113,32 @@ def generalisation_means() -> pd.DataFrame:
     return means[["selector", "ratio", "mean_miou", "pairs"]]
 
 
+def meddel_leads() -> dict[float, float]:
+    """Return MedDEL's lead over random selection in Fig. 6 by ratio (fractions): what a verdict has to look for."""
+    means = generalisation_means().pivot(index="ratio", columns="selector", values="mean_miou")
+    return (means.meddel - means.random).dropna().to_dict()
+
+
 def pretraining_time() -> pd.DataFrame:
     """Return what Table 4 says of shorter pre-training, per set and ratio.
 
-    Returns
-    -------
-    DataFrame
-        dataset, ratio, epochs_first, epochs_last, gain (mIoU at the most epochs minus at the fewest, fraction),
-        spread (greatest minus least mIoU) and compute_share (images seen at the fewest epochs over those at the most).
+    The columns are dataset, ratio, epochs_first, epochs_last, gain (mIoU at the most epochs minus at the fewest),
+    spread (greatest minus least mIoU) and compute_share (fewest epochs over most).
     """
     groups = table4().sort_values("pretraining_epochs").groupby(["dataset", "ratio"], sort=False)
-    table = groups.agg(
-        epochs_first=("pretraining_epochs", "first"),
-        epochs_last=("pretraining_epochs", "last"),
-        first=("miou", "first"),
-        last=("miou", "last"),
-        least=("miou", "min"),
-        greatest=("miou", "max"),
-    ).reset_index()
-    table["gain"] = (table["last"] - table["first"]).round(6)
-    table["spread"] = (table.greatest - table.least).round(6)
-    table["compute_share"] = table.epochs_first / table.epochs_last
-    return table.drop(columns=["first", "last", "least", "greatest"])
+    epochs = groups.pretraining_epochs.agg(epochs_first="first", epochs_last="last")
+    table = epochs.assign(
+        gain=(groups.miou.last() - groups.miou.first()).round(6),
+        spread=(groups.miou.max() - groups.miou.min()).round(6),
+        compute_share=epochs.epochs_first / epochs.epochs_last,
+    )
+    return table.reset_index()
 
 
 def curve_quartiles() -> pd.DataFrame:
-    """Return the quartiles of Fig. 3's last epochs, which is what Fig. 4's boxes hold.
+    """Return the quartiles of Fig. 3's last epochs: dataset, ratio, epochs, q1, median, q3.
 
-    The last 200 epochs of the curves of about 500 epochs, the last 100 of the others.
-
-    Returns
-    -------
-    DataFrame
-        dataset, ratio, epochs (how many), q1, median, q3 (fractions).
+    Fig. 4's boxes hold the last 200 epochs of the curves of about 500 epochs, and the last 100 of the others.
     """
     rows = []
     for (dataset, ratio), curve in fig3().groupby(["dataset", "ratio"], sort=True):
@@ -210,52 +148,18 @@ def curve_quartiles() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["dataset", "ratio", "epochs", "q1", "median", "q3"])
 
 
+def comparisons(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    """Return printed values beside the same values computed from other ones: `COMPARISON_COLUMNS`.
+
+    A row without its last entry holds two numbers, which agree if they differ by at most 0.5 % of the second.
+    """
+    rows = [row if len(row) == 7 else (*row, abs(row[2] - row[3]) <= 0.005 * abs(row[3])) for row in rows]
+    # Numbers and words share a column: as objects, whole numbers are not turned into floats for display.
+    columns = {name: np.array([row[place] for row in rows], object) for place, name in enumerate(COMPARISON_COLUMNS)}
+    return pd.DataFrame(columns).astype({"agrees": bool})
+
+
 def storage_bytes() -> float:
     """Return the bytes of a day's frames without compression, from section 1's frames and frame size."""
-    values = {key: number.value for key, number in printed().items()}
-    return values["frames_per_day"] * values["frame_width"] * values["frame_height"] * values["frame_channels"]
-
-
-def introduction() -> pd.DataFrame:
-    """Return section 1's arithmetic on storage and computing time, as rows of `COMPARISON_COLUMNS`."""
-    number = {key: entry.value for key, entry in printed().items()}
-    volume = storage_bytes()
-    frames = f"{number['frames_per_day']:,.0f} frames"
-    size = f"{number['frame_width']:.0f} x {number['frame_height']:.0f} x {number['frame_channels']:.0f} B"
-    hours = number["frames_per_day"] / number["throughput"] / 3600
-    rows = [
-        Comparison.of_numbers(
-            "storage of a day's frames", "section 1", number["storage_tb"], volume / 2**40, "TiB",
-            f"{frames} x {size} = {volume / 1e15:.1f} PB = {volume / 2**40:,.0f} TiB; "
-            f"printed is {number['storage_tb'] / (volume / 2**40):.0f} times as much",
-        ),
-        Comparison.of_numbers(
-            "the same in exabytes", "section 1", number["storage_eb"], volume / 1e18, "EB",
-            f"{volume / 1e18:.4f} EB; printed is {number['storage_tb']:,.0f} x 1024 / 10^9 = "
-            f"{number['storage_tb'] * 1024 / 1e9:.2f}",
-        ),
-        Comparison.of_numbers(
-            "hours for one pass over a day's frames", "section 1", number["hours"], hours, "h",
-            f"{frames} / {number['throughput']} images/s / 3600 = {hours:,.0f} h",
-        ),
-        Comparison.of_numbers(
-            "hours that core data save", "section 1", number["hours_saved"],
-            (1 - number["core_share"]) * number["hours"], "h",
-            f"{1 - number['core_share']:.0%} of {number['hours']:,.0f} h",
-        ),
-    ]  # fmt: skip
-    return comparisons(rows)
-
-
-def pair_counts() -> pd.DataFrame:
-    """Return how many comparisons the pool needs without clusters (section 3.2), as rows of `COMPARISON_COLUMNS`."""
-    number = printed()
-    n, pairs = number["upstream_images"].value, number["pairs"].value
-    rows = [
-        Comparison.of_numbers(name, "section 3.2", pairs, count, "pairs", f"{text} with n = {n:,.0f} is {count:.3g}")
-        for name, count, text in (
-            ("ordered pairs of the pool", n**2, "n^2"),
-            ("unordered pairs of the pool", n * (n - 1) / 2, "n (n - 1) / 2"),
-        )
-    ]
-    return comparisons(rows)
+    number = numbers()
+    return number["frames_per_day"] * number["frame_width"] * number["frame_height"] * number["frame_channels"]

@@ -8,46 +8,56 @@ from compendium import published
 from meddel.config import Run
 from meddel.select import budget_for
 
-PRINTED, DERIVED, OPEN = "printed", "derived", "not stated"
+OPEN = "not stated"
+_METHODS = {"mae": "MAE", "simclr": "SimCLR"}
+_HEADS = {"mlp": "MLP, encoder fine-tuned", "probe": "MLP on the frozen encoder"}
 
 
 def settings(run: Run) -> pd.DataFrame:
-    """Return the settings of the paper beside those of a run.
+    """Return the settings of the paper beside those of a run, from ``data_manifests/paper/settings.csv``.
 
-    Returns
-    -------
-    DataFrame of str
-        step, setting, paper ("–" where it states nothing), stated (one of `PRINTED`, `DERIVED`, `OPEN`), this_run.
+    The columns are step, setting, paper ("–" where it states nothing), stated (printed, derived or not stated) and
+    this_run; all are text.
     """
-    rows = [*_embedding(run), *_pretraining(run), *_segmentation(run)]
-    return pd.DataFrame(rows, columns=["step", "setting", "paper", "stated", "this_run"])
+    profile, levels = run.profile, published.thresholds()
+    own = profile.embedder == "own"
+    ends = published.fig3().groupby("dataset").epoch.max()
+    shares = zip(profile.segment.shares, ("train", "validation", "test"), strict=True)
+    values = {
+        **published.numbers(),
+        **{name: getattr(profile, name) for name in ("encoder", "select", "pretrain", "segment")},
+        "run": run,
+        "weights": "pre-trained by this run on the whole pool" if own else "a ViT-Base from the hub",
+        "width": profile.encoder.width if own else int(published.numbers()["embedding_width"]),
+        "clusters": profile.select.k or "sqrt(n / 2)",
+        "seen_low": levels.images_seen.min() / 1e6,
+        "seen_high": levels.images_seen.max() / 1e6,
+        "method": _METHODS[profile.pretrain.method],
+        "masked": f"{profile.pretrain.mask_ratio:g}" if profile.pretrain.method == "mae" else "none: SimCLR",
+        # Curves are read off a figure, so that the last epoch is a little short of the round number that was run.
+        "epochs": ", ".join(map(str, sorted({round(end / 100) * 100 for end in ends}))),
+        "heads": "; ".join(_HEADS[head] for head in profile.segment.heads),
+        "labels": profile.segment.labels or "all",
+        "shares": ", ".join(f"{share:.0%} {part}" for share, part in shares),
+        "seeds": ", ".join(map(str, run.seeds)),
+    }
+    table = published.read("settings")
+    for column in ("paper", "this_run"):
+        table[column] = [text.format(**values) for text in table[column]]
+    return table
 
 
 def follows_the_paper(run: Run) -> bool:
-    """Tell whether a run pre-trains as the paper prints it: MAE, ViT-Base, its batch and its peak learning rate."""
-    number = published.printed()
-    used, encoder = run.profile.pretrain, run.profile.encoder
-    return (
-        (used.method, encoder.width, encoder.depth) == ("mae", int(number["embedding_width"].value), 12)
-        and used.batch == number["batch"].value
-        and used.lr == number["peak_lr"].value
-    )
+    """Return whether a run pre-trains as the paper prints it: MAE, ViT-Base, its batch and its peak learning rate."""
+    number, used, encoder = published.numbers(), run.profile.pretrain, run.profile.encoder
+    shape = (used.method, encoder.width, encoder.depth) == ("mae", int(number["embedding_width"]), 12)
+    return shape and used.batch == number["batch"] and used.lr == number["peak_lr"]
 
 
 def compute(run: Run, images: int) -> pd.DataFrame:
-    """Return how often a run sees each image at its ratios when the compute is equal (Table 2).
+    """Return how often a run sees each of a pool of `images` at its ratios (Table 2), all images last.
 
-    Parameters
-    ----------
-    run : Run
-    images : int
-        Images in the pool.
-
-    Returns
-    -------
-    DataFrame
-        ratio (fraction), images_kept, pretraining_epochs (float: passes over the kept images), images_seen; by ratio,
-        all images last.
+    The columns are ratio (fraction), images_kept, pretraining_epochs (passes over the kept images) and images_seen.
     """
     chosen, rows = run.profile.pretrain, []
     for ratio in (*sorted(run.profile.ratios), 1.0):
@@ -55,64 +65,3 @@ def compute(run: Run, images: int) -> pd.DataFrame:
         seen = chosen.images_seen if chosen.equal == "compute" else max(1, round(chosen.images_seen * kept / images))
         rows.append((ratio, kept, seen / kept, seen))
     return pd.DataFrame(rows, columns=["ratio", "images_kept", "pretraining_epochs", "images_seen"])
-
-
-def _embedding(run: Run) -> list[tuple[str, str, str, str, str]]:
-    number = published.printed()
-    chosen, step = run.profile.select, "select"
-    embedder = {"own": "pre-trained by this run on the whole pool", "hub": "a ViT-Base from the hub"}
-    clusters = "sqrt(n / 2)" if chosen.k is None else f"{chosen.k}"
-    return [
-        (step, "encoder that embeds", "ViT", PRINTED, "ViT"),
-        (step, "its weights", "–", OPEN, embedder[run.profile.embedder]),
-        (
-            step, "width of an embedding", f"{number['embedding_width'].value:.0f}", PRINTED,
-            f"{run.profile.encoder.width if run.profile.embedder == 'own' else number['embedding_width'].value:.0f}",
-        ),
-        (step, "number of clusters k", "–", OPEN, clusters),
-        (step, "distance and initialisation of K-means", "–", OPEN, "Euclidean on unit length, k-means++"),
-        (step, "eps", f"{number['eps'].value:g}", PRINTED, f"{chosen.eps:g}"),
-        (step, "distance that eps is compared with", "–", OPEN, "Euclidean, unit embedding to centroid"),
-        (step, "image of a pair that stays", "near in the text, far in Algorithm 1", PRINTED, chosen.keep),
-    ]  # fmt: skip
-
-
-def _pretraining(run: Run) -> list[tuple[str, str, str, str, str]]:
-    number, levels = published.printed(), published.thresholds()
-    chosen, encoder, step = run.profile.pretrain, run.profile.encoder, "pre-train"
-    low, high = levels.images_seen.min() / 1e6, levels.images_seen.max() / 1e6
-    masked = f"{chosen.mask_ratio:g}" if chosen.method == "mae" else "none: SimCLR"
-    return [
-        (step, "method", "MAE", PRINTED, {"mae": "MAE", "simclr": "SimCLR"}[chosen.method]),
-        (step, "encoder", "ViT-Base", PRINTED, f"ViT, width {encoder.width}, depth {encoder.depth}"),
-        (step, "batch", f"{number['batch'].value:.0f}", PRINTED, f"{chosen.batch}"),
-        (step, "peak learning rate", f"{number['peak_lr'].value:g}", PRINTED, f"{chosen.lr:g}"),
-        (step, "optimiser and schedule", "AdamW, cosine", PRINTED, "AdamW, warm-up and cosine"),
-        (step, "images seen at every ratio", f"{low:.1f} to {high:.1f} million", DERIVED, f"{chosen.images_seen:,}"),
-        (step, "image and patch, pixels", "–", OPEN, f"{encoder.image_size} and {encoder.patch_size}"),
-        (step, "share of patches masked", "–", OPEN, masked),
-        (step, "weight decay", "–", OPEN, f"{chosen.weight_decay:g}"),
-        (step, "initial weights", "–", OPEN, "random"),
-    ]
-
-
-def _segmentation(run: Run) -> list[tuple[str, str, str, str, str]]:
-    chosen, step = run.profile.segment, "segment"
-    ends = published.fig3().groupby("dataset").epoch.max()
-    # Curves are read off a figure, so that the last epoch is a little short of the round number that was run.
-    epochs = sorted({round(end / 100) * 100 for end in ends})
-    names = {"mlp": "MLP, encoder fine-tuned", "probe": "MLP on the frozen encoder", "dpt": "DPT, encoder fine-tuned"}
-    labels = "all" if chosen.labels is None else f"{chosen.labels}"
-    parts = zip(chosen.shares, ("train", "validation", "test"), strict=True)
-    shares = ", ".join(f"{share:.0%} {part}" for share, part in parts)
-    return [
-        (step, "head", "simple MLP", PRINTED, "; ".join(names[head] for head in chosen.heads)),
-        (step, "epochs", ", ".join(map(str, epochs)), DERIVED, f"{chosen.epochs} (probe: {chosen.probe_epochs})"),
-        (step, "labelled images", "–", OPEN, labels),
-        (step, "batch", "–", OPEN, f"{chosen.batch}"),
-        (step, "learning rate", "–", OPEN, f"{chosen.lr:g} (probe: {chosen.probe_lr:g})"),
-        (step, "splits", "–", OPEN, f"official, else by video: {shares}"),
-        (step, "epoch that counts", "last, without a validation set", DERIVED, "last, and best on validation"),
-        (step, "seeds", "–", OPEN, ", ".join(map(str, run.seeds))),
-        (step, "hardware", "–", OPEN, run.device),
-    ]

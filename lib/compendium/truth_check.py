@@ -1,7 +1,7 @@
-"""Hold a selection against the truth that generated data come with: did it remove what it set out to (section 3.2)?
+"""Check a selection against the truth that generated data come with: did it delete what it should (section 3.2)?
 
-Of real images nobody knows which are near duplicates and which are disruptive; of the generated ones the generator
-does. A *repeat* is an image whose group of near duplicates another image stands for: a group of m images holds m - 1.
+Of real images nobody knows which are near duplicates and which are disruptive; the generator knows it of its own. A
+*repeat* is an image beyond the first of its group of near duplicates: a group of m images has m - 1.
 """
 
 from __future__ import annotations
@@ -22,13 +22,7 @@ RARE = 0.05  # a class with less than this share of the images is rare
 
 
 def read(folder: Path) -> pa.Table | None:
-    """Return the truth about the data in `folder` (`endosim.TRUTH_SCHEMA`), or None if it has none.
-
-    Raises
-    ------
-    MedDELError
-        There is a file of that name that holds something else.
-    """
+    """Return the truth about the data in `folder` (`endosim.TRUTH_SCHEMA`), or None if it has none."""
     path = folder / TRUTH_FILE
     if not path.is_file():
         return None
@@ -39,19 +33,7 @@ def read(folder: Path) -> pa.Table | None:
 
 
 def describe(truth: pa.Table) -> pd.DataFrame:
-    """Count what the generator put into every source.
-
-    Parameters
-    ----------
-    truth : pa.Table
-        `endosim.TRUTH_SCHEMA`.
-
-    Returns
-    -------
-    DataFrame
-        One row per source: source, images, videos, near_duplicate_groups, repeats and disruptive (shares of the images,
-        fractions), then one column per kind of disruption (fraction).
-    """
+    """Count what the generator put into every source, as shares of its images: repeats, and each kind of disruption."""
     table = truth.to_pandas()
     kinds = sorted(table.disruption.dropna().unique())
     rows = []
@@ -66,27 +48,21 @@ def describe(truth: pa.Table) -> pd.DataFrame:
 
 
 def check(selection: pa.Table, truth: pa.Table) -> dict[str, float]:
-    """Tell how well a selection did what MedDEL is for.
+    """Return how well a selection did what MedDEL is for.
 
     Parameters
     ----------
     selection : pa.Table
         SELECTION of n images, all of them in the truth; at least one is kept.
     truth : pa.Table
-        `endosim.TRUTH_SCHEMA`; images that were not to be selected from are passed over.
+        `endosim.TRUTH_SCHEMA`.
 
     Returns
     -------
     dict of float
-        Fractions; NaN where there was nothing to remove. *repeats_removed*: of the repeats among the n images, the
-        share that no longer is one. *disruptive_removed*: of the disruptive images. *repeats_kept*, *disruptive_kept*:
-        share of the kept images that are one. *groups*, *videos*, *centres*: share of those of the n images of which an
-        image stayed.
-
-    Raises
-    ------
-    MedDELError
-        An image is not in the truth, or nothing is kept.
+        Fractions: *repeats_removed* and *disruptive_removed* of those among the n images (NaN where there were none);
+        *repeats_kept* and *disruptive_kept* of the kept images; *groups*, *videos* and *centres* of which an image is
+        kept.
     """
     table = joined(selection, truth)
     kept = table[table.kept]
@@ -108,33 +84,16 @@ def check(selection: pa.Table, truth: pa.Table) -> dict[str, float]:
 
 
 def compare(selections: Mapping[str, pa.Table | Sequence[pa.Table]], truth: pa.Table) -> pd.DataFrame:
-    """Hold several selections against the truth, a row each.
+    """Check one or several selections of each selector, a row each by rising ratio.
 
-    Parameters
-    ----------
-    selections : dictionary
-        By the selector's name: its selection, or several of them, at any ratios.
-    truth : pa.Table
-        `endosim.TRUTH_SCHEMA`.
-
-    Returns
-    -------
-    DataFrame
-        selector, ratio (share of the images that is kept), images (how many), the columns of `check`, and rare_classes:
-        of the rare classes, the share of which an image stayed (NaN where there is none). A class is what images
-        without disruption show: source, polyp or none, instrument or none; it is rare if less than `RARE` of those
-        images belong to it. In the order given, each selector's by rising ratio.
-
-    Raises
-    ------
-    MedDELError
-        As for `check`.
+    Columns: selector, ratio, images (how many are kept), those of `check`, and rare_classes: of the rare classes, the
+    share of which an image is kept. A class is what images without disruption show: source, polyp or none, instrument
+    or none. It is rare if less than `RARE` of those images belong to it.
     """
     rows = []
     for name, given in selections.items():
-        tables = [given] if isinstance(given, pa.Table) else list(given)
         found = []
-        for selection in tables:
+        for selection in [given] if isinstance(given, pa.Table) else given:
             known = joined(selection, truth)
             head = {"selector": name, "ratio": float(known.kept.mean()), "images": int(known.kept.sum())}
             found.append({**head, **check(selection, truth), "rare_classes": _rare_classes(known)})
@@ -143,25 +102,14 @@ def compare(selections: Mapping[str, pa.Table | Sequence[pa.Table]], truth: pa.T
 
 
 def _rare_classes(known: pd.DataFrame) -> float:
-    """Return the share of the rare classes of which an image stayed."""
+    """Return the share of the rare classes of which an image is kept."""
     clear = known[known.disruption.isna()]
     classes = clear.groupby(["source", "has_polyp", "has_instrument"]).kept.agg(["size", "any"])
     return float(classes["any"][classes["size"] < RARE * len(clear)].mean())
 
 
 def by_kind(selection: pa.Table, truth: pa.Table) -> pd.DataFrame:
-    """Tell how much a selection keeps of each kind of disruption, and of the images without.
-
-    Returns
-    -------
-    DataFrame
-        disruption (``none`` for images without), images, kept (counts), kept_share (fraction of the kind's images).
-
-    Raises
-    ------
-    MedDELError
-        An image is not in the truth.
-    """
+    """Count how much a selection keeps of each kind of disruption, and of the images without (``none``)."""
     table = joined(selection, truth)
     groups = table.assign(disruption=table.disruption.fillna("none")).groupby("disruption").kept
     counts = groups.agg(images="size", kept="sum", kept_share="mean").reset_index()
@@ -169,13 +117,7 @@ def by_kind(selection: pa.Table, truth: pa.Table) -> pd.DataFrame:
 
 
 def joined(selection: pa.Table, truth: pa.Table) -> pd.DataFrame:
-    """Return the truth about the images of a selection, in its row order, with the column ``kept`` (bool).
-
-    Raises
-    ------
-    MedDELError
-        An image is not in the truth.
-    """
+    """Return the truth about the images of a selection, in its row order, with the column ``kept`` (bool)."""
     table = selection.select(["id", "kept"]).to_pandas()
     known = table.merge(truth.to_pandas(), on="id", how="left", validate="one_to_one")
     missing = known.near_duplicate_group.isna()

@@ -1,7 +1,7 @@
-"""A set's own rule, read from its manifest's record sets: which file is an image, which its masks, what a path tells.
+"""Apply a set's own rule: which file is an image, which masks belong to it, and what a path says.
 
 A Croissant record set names a file set (globs) and, for each field, a regular expression on a file's path inside the
-archive. So the rule of every set of Table 1 is data; a set with a new layout needs a manifest and no code.
+archive. So the rule of every set is data; a set with a new layout needs a manifest and no code.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import filecmp
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,30 +19,13 @@ from meddel.errors import MedDELError
 
 COLUMNS = ("centre", "video", "frame", "split", "label")
 _SPLITS = {"train": "train", "dev": "train", "val": "val", "test": "test"}
-_KEY = "image_id"
 
 Step = tuple[re.Pattern[str], str | None]
 
 
 @dataclass
 class Files:
-    """What the record sets find.
-
-    Attributes
-    ----------
-    images : dict
-        Path of each image by its key (``image_id``).
-    columns : dict
-        For each key what its path tells of `COLUMNS`, as text.
-    masks : dict
-        All masks of a key, in the order of their paths.
-    videos : dict
-        Path of each video by its id.
-    arrays : dict
-        Files of NumPy that hold images, by name.
-    clashes : list of Path
-        Images whose key another one has that shows something else.
-    """
+    """What the record sets find, by key (``image_id``) or name; `clashes` are other images of a key that is taken."""
 
     images: dict[str, Path] = field(default_factory=dict)
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -54,8 +36,8 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A record set over one file set: what belongs to it, and what is read off a path."""
+class _Rule:
+    """A record set over one file set: the paths and archives that it covers, and how its fields are read."""
 
     name: str
     includes: tuple[re.Pattern[str], ...]
@@ -70,6 +52,65 @@ class Rule:
         return {name: text for name, text in found.items() if text}
 
 
+def find(manifest: Manifest, folders: dict[str | None, Path]) -> Files:
+    """Find in unpacked archives what the record sets describe.
+
+    `folders` has the folder of each archive by its name; None for a folder that holds them all. A record set that
+    can't be followed, or a rule that leads out of the set, is refused.
+    """
+    try:
+        return _found(manifest, folders)
+    except (LookupError, TypeError, ValueError, AttributeError, RecursionError, re.error) as error:
+        reason = f"{type(error).__name__}: {error}"[:120]
+        raise MedDELError(
+            f"its record sets can't be followed ({reason})", manifest.name, "mend the manifest"
+        ) from error
+
+
+def _found(manifest: Manifest, folders: dict[str | None, Path]) -> Files:
+    files, rules = Files(), list(_rules(manifest))
+    for archive, folder in folders.items():
+        usable = [rule for rule in rules if archive is None or archive in rule.archives]
+        for path in _walk(folder):
+            inside = path.relative_to(folder).as_posix()
+            for rule in usable:
+                fields = rule.read(inside)
+                if fields is not None:
+                    _add(files, rule.name, path, fields)
+    for split, key in _listed_splits(manifest, folders):
+        files.columns.setdefault(key, {})["split"] = split
+    for video, (first, last) in manifest.jsonld.get("del:sequences", {}).items():
+        for columns in files.columns.values():
+            if first <= int(columns.get("frame", -1)) <= last:
+                columns.setdefault("video", video)
+    return files
+
+
+def _rules(manifest: Manifest) -> Iterator[_Rule]:
+    """Yield the rules of the record sets that read files by their paths."""
+    entries = {entry["@id"]: entry for entry in manifest.jsonld["distribution"]}
+    for record_set in manifest.jsonld.get("recordSet", ()):
+        by_set: dict[str, dict[str, tuple[Step, ...]]] = {}
+        for one in _listed(record_set["field"]):
+            source = one.get("source", {})
+            if "fileSet" in source:
+                fields = by_set.setdefault(source["fileSet"]["@id"], {})
+                steps = tuple(map(_step, _listed(source.get("transform", []))))
+                if steps:
+                    fields[one["@id"].rpartition("/")[2]] = steps
+        for name, fields in by_set.items():
+            globs = tuple(re.compile(_regex_of(glob)) for glob in _listed(entries[name].get("includes", [])))
+            yield _Rule(record_set["@id"], globs, frozenset(_archives_of(name, entries)), fields)
+
+
+def _step(transform: dict[str, str]) -> Step:
+    """Return a transformation: a pattern whose group is taken, or a pattern and its replacement (``pattern/text``)."""
+    if "regex" in transform:
+        return re.compile(transform["regex"]), None
+    pattern, _, replacement = transform["replace"].partition("/")
+    return re.compile(pattern), replacement
+
+
 def _transformed(text: str, steps: tuple[Step, ...]) -> str:
     """Return what a field's transformations make of a path; nothing where one does not match."""
     for pattern, replacement in steps:
@@ -81,116 +122,30 @@ def _transformed(text: str, steps: tuple[Step, ...]) -> str:
     return text
 
 
-def rules(manifest: Manifest) -> list[Rule]:
-    """Return the rules of a manifest's record sets that read files by their paths.
-
-    Raises
-    ------
-    MedDELError
-        A field names a file set that is not there, or they are no record sets at all.
-    """
-    with _followed(manifest):
-        return _rules(manifest)
-
-
-@contextmanager
-def _followed(manifest: Manifest) -> Iterator[None]:
-    """Say in one line what of a manifest's record sets is missing, or of another kind than it has to be."""
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError, re.error) as error:
-        said = f"{type(error).__name__}: {error}"[:120]
-        raise MedDELError(f"its record sets can't be followed ({said})", manifest.name, "mend the manifest") from error
-
-
-def _rules(manifest: Manifest) -> list[Rule]:
-    entries = {entry["@id"]: entry for entry in manifest.jsonld["distribution"]}
-    found = []
-    for record_set in manifest.jsonld.get("recordSet", ()):
-        by_set: dict[str, dict[str, tuple[Step, ...]]] = {}
-        for one in _listed(record_set["field"]):
-            source = one.get("source", {})
-            if "fileSet" not in source:
-                continue
-            fields = by_set.setdefault(source["fileSet"]["@id"], {})
-            steps = tuple(map(_step, _listed(source.get("transform", []))))
-            if steps:
-                fields[one["@id"].rpartition("/")[2]] = steps
-        for name, fields in by_set.items():
-            if name not in entries:
-                raise MedDELError(f"record set {record_set['@id']!r} reads {name!r}, which is not there", manifest.name)
-            globs = tuple(re.compile(_regex_of(glob)) for glob in _listed(entries[name].get("includes", [])))
-            found.append(Rule(record_set["@id"], globs, frozenset(_archives_of(name, entries)), fields))
-    return found
-
-
-def _step(transform: dict[str, str]) -> Step:
-    """Return a transformation: a pattern whose group is taken, or what is replaced and by what (``pattern/text``)."""
-    if "regex" in transform:
-        return re.compile(transform["regex"]), None
-    pattern, _, replacement = transform["replace"].partition("/")
-    return re.compile(pattern), replacement
-
-
-def find(manifest: Manifest, folders: dict[str | None, Path]) -> Files:
-    """Search unpacked archives for what the record sets describe.
-
-    Parameters
-    ----------
-    manifest : Manifest
-    folders : dict
-        The folder of each archive by its name; None for a folder that holds them all, as a person unpacked them.
-
-    Returns
-    -------
-    Files
-
-    Raises
-    ------
-    MedDELError
-        As for `rules`, or a rule leads out of the set.
-    """
-    with _followed(manifest):
-        return _found(manifest, folders)
-
-
-def _found(manifest: Manifest, folders: dict[str | None, Path]) -> Files:
-    files, every = Files(), _rules(manifest)
-    for archive, folder in folders.items():
-        usable = [rule for rule in every if archive is None or archive in rule.archives]
-        for path in _walk(folder):
-            inside = path.relative_to(folder).as_posix()
-            for rule in usable:
-                fields = rule.read(inside)
-                if fields is not None:
-                    _add(files, rule.name, path, fields)
-    for name, keys in _listed_splits(manifest, folders):
-        for key in keys:
-            files.columns.setdefault(key, {})["split"] = name
-    for video, (first, last) in manifest.jsonld.get("del:sequences", {}).items():
-        for columns in files.columns.values():
-            if first <= int(columns.get("frame", -1)) <= last:
-                columns.setdefault("video", video)
-    return files
-
-
 def _add(files: Files, record_set: str, path: Path, fields: dict[str, str]) -> None:
-    key = _inside(fields.pop(_KEY, path.stem), path)
+    key = _inside(fields.pop("image_id", path.stem), path)
     if record_set.startswith("masks"):
         files.masks.setdefault(key, []).append(path)
-        _tell(files, key, fields)
     elif record_set.startswith("videos"):
-        video = _inside(fields.get("video", path.stem), path)
-        files.videos.setdefault(video, path)
-        _tell(files, video, fields)
+        key = _inside(fields.get("video", path.stem), path)
+        files.videos.setdefault(key, path)
     elif path.suffix == ".npz":
         files.arrays[path.stem] = path
+        return
     elif key in files.images:
         if not filecmp.cmp(path, files.images[key], shallow=False):
             files.clashes.append(path)
+        return
     else:
         files.images[key] = path
-        _tell(files, key, fields)
+    known = files.columns.setdefault(key, {})
+    for name in COLUMNS:
+        if name == "label" and name in fields:  # an image may have several
+            known[name] = "|".join(sorted({*known.get(name, "").split("|"), fields[name]} - {""}))
+        elif name == "split" and name in fields:
+            known[name] = _split_of(fields[name])
+        elif name in fields:
+            known.setdefault(name, fields[name])
 
 
 def _inside(key: str, path: Path) -> str:
@@ -200,19 +155,7 @@ def _inside(key: str, path: Path) -> str:
     return key
 
 
-def _tell(files: Files, key: str, fields: dict[str, str]) -> None:
-    """Note what a path tells of a key; labels add up, since an image may have several."""
-    known = files.columns.setdefault(key, {})
-    for name in COLUMNS:
-        if name == "label" and name in fields:
-            known[name] = "|".join(sorted({*known.get(name, "").split("|"), fields[name]} - {""}))
-        elif name == "split" and name in fields:
-            known[name] = split_of(fields[name])
-        elif name in fields:
-            known.setdefault(name, fields[name])
-
-
-def split_of(text: str) -> str:
+def _split_of(text: str) -> str:
     """Return train, val or test for what a set calls its part, such as Training, TrainValid, Development, TestEasy."""
     name = next((name for start, name in _SPLITS.items() if text.lower().startswith(start)), None)
     if name is None:
@@ -220,26 +163,23 @@ def split_of(text: str) -> str:
     return name
 
 
-def _listed_splits(manifest: Manifest, folders: dict[str | None, Path]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the official splits that stand in text files, a key a line: their names and their keys."""
+def _listed_splits(manifest: Manifest, folders: dict[str | None, Path]) -> Iterator[tuple[str, str]]:
+    """Yield the split and the key of each line of the text files that list official splits."""
     entries = {entry["@id"]: entry for entry in manifest.jsonld["distribution"]}
     for record_set in manifest.jsonld.get("recordSet", ()):
         for one in _listed(record_set["field"]):
             listing = one.get("source", {}).get("fileObject", {}).get("@id")
             if listing is None:
                 continue
-            name = PurePosixPath(entries[listing]["contentUrl"])
-            for folder in folders.values():
-                for path in sorted(folder.rglob(name.name)):
-                    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-                    yield (
-                        split_of(record_set["@id"]),
-                        [PurePosixPath(line.strip()).stem for line in lines if line.strip()],
-                    )
+            name = PurePosixPath(entries[listing]["contentUrl"]).name
+            for path in (path for folder in folders.values() for path in sorted(folder.rglob(name))):
+                for line in path.read_text(encoding="utf-8", errors="replace").split("\n"):
+                    if line.strip():
+                        yield _split_of(record_set["@id"]), PurePosixPath(line.strip()).stem
 
 
 def _archives_of(name: str, entries: dict[str, dict[str, Any]]) -> set[str]:
-    """Return the outermost archives that a file set lies in, by name."""
+    """Return the names of the outermost archives that a file set is in."""
     inside = [reference["@id"] for reference in _listed(entries[name].get("containedIn", []))]
     return set().union(*(_archives_of(outer, entries) for outer in inside)) if inside else {entries[name]["name"]}
 
@@ -258,5 +198,5 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _listed(value: Any) -> list[Any]:
-    """JSON-LD writes a list of one as that one."""
+    """Return a list, of which JSON-LD writes one of a single entry as that entry."""
     return value if isinstance(value, list) else [value]

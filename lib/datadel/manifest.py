@@ -1,8 +1,7 @@
-"""What DataDEL knows of a data set: its Croissant manifest (MLCommons, version 1.1), read into plain fields.
+"""Read what DataDEL knows of a data set: its Croissant manifest (MLCommons, version 1.1).
 
-``data_manifests/datadel.json`` names the sets, in the order of Table 1 and beyond; ``datadel/<name>.json`` beside it
-describes each. What Croissant has no word for stands under ``del:``: the paper's name of the set, access, counts, what
-a person may do with it, and what is in doubt.
+``data_manifests/datadel.json`` names the sets, in the order of Table 1 and beyond; ``datadel/<name>.json`` describes
+each. What Croissant has no word for is a field ``del:...``: the paper's name of the set, access, counts, uses, doubts.
 """
 
 from __future__ import annotations
@@ -12,13 +11,11 @@ import functools
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from meddel import manifests
 from meddel.errors import MedDELError
 
-Access = Literal["open", "form", "account", "request", "none"]
-Division = Literal["pre-training", "downstream", "beyond"]
 Permission = Literal["yes", "no", "ask", "unknown"]
 
 USES = ("research", "commercial", "redistribution")
@@ -26,86 +23,61 @@ _UNITS = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 
 
 def _plain(name: str) -> str:
-    """Return what names a file or folder of the cache, and leads nowhere else."""
-    if name in ("", ".", "..") or any(sign in name for sign in "/\\\0"):
+    """Return a name that can only be that of a file or folder directly inside another."""
+    if not re.fullmatch(r"\w[^/\\:\0]*", name):
         raise ValueError(f"{name!r} is no plain name")
     return name
 
 
+def _size_of(text: str | None) -> int | None:
+    """Return the bytes of a ``contentSize`` such as ``"46227172 B"`` or ``"3.9 GB"``."""
+    if text is None:
+        return None
+    matched = re.fullmatch(r"([\d.]+) ?([kMGT]?B)", text)
+    if matched is None:
+        raise ValueError(f"contentSize {text!r} is not a number and B, kB, MB, GB or TB")
+    return round(float(matched[1]) * _UNITS[matched[2]])
+
+
 Name = Annotated[str, AfterValidator(_plain)]
+Count = int | None
 
 
 class Archive(BaseModel):
-    """A file that has to be fetched.
-
-    Attributes
-    ----------
-    name : str
-        Its file name.
-    urls : tuple of str
-        Where it lies, in order of preference; empty where only a person can get it, by a form or an account.
-    size : int or None
-        Bytes; `approximate` tells that it is a rounded figure of a page.
-    sha256, md5 : str or None
-        As published; both None where nobody publishes one.
-    """
+    """A file to fetch; its size in bytes, if `approximate` a rounded figure of a page, and its hashes as published."""
 
     model_config = ConfigDict(frozen=True)
 
     name: Name
-    urls: tuple[str, ...]
-    size: int | None
-    approximate: bool
-    sha256: str | None
-    md5: str | None
+    urls: tuple[str, ...] = ()  # in order of preference; empty where only a person can get it
+    size: Annotated[int | None, BeforeValidator(_size_of)] = Field(None, alias="contentSize")
+    approximate: bool = False
+    sha256: str | None = None
+    md5: str | None = None
 
 
 class Manifest(BaseModel):
-    """A data set.
-
-    Attributes
-    ----------
-    name : str
-        As it is called on the command line.
-    title, description, citation, licence : str
-        `citation` is BibTeX; `licence` a URL, or what the source says.
-    landing : str
-        The set's own page.
-    paper_name : str or None
-        As Table 1 has it; None for sets beyond it.
-    access, how : str
-        Who may fetch it, and what a person has to do.
-    uses : dict
-        For each of `USES` whether the licence allows it.
-    images, videos, frames, centres : int or None
-        What the source counts: pictures, recordings, pictures inside the recordings, hospitals.
-    doubts : tuple of str
-        What could not be verified, or where sources disagree.
-    archives : tuple of Archive
-        What there is to fetch.
-    jsonld : dict
-        The whole manifest, for what reads its record sets.
-    """
+    """A data set, and what is known of it; `jsonld` is the whole manifest, with its record sets."""
 
     model_config = ConfigDict(frozen=True)
 
     name: Name
-    title: str
+    title: str = Field(alias="alternateName")
     description: str
-    citation: str
-    licence: str
-    landing: str
-    paper_name: str | None
-    division: Division
-    modality: str
-    access: Access
-    how: str
-    uses: dict[str, Permission]
-    images: int | None
-    videos: int | None
-    frames: int | None
-    centres: int | None
-    doubts: tuple[str, ...]
+    citation: str = Field(alias="citeAs")
+    licence: str = Field(alias="license")  # a URL, or what the source says
+    landing: str = Field(alias="url")
+    paper_name: str | None = Field(None, alias="del:paperName")  # as in Table 1; None beyond it
+    division: Literal["pre-training", "downstream", "beyond"] = Field(alias="del:division")
+    modality: str = Field(alias="del:modality")
+    access: Literal["open", "form", "account", "request", "none"] = Field(alias="del:access")
+    how: str = Field(alias="conditionsOfAccess")  # what a person has to do
+    uses: dict[str, Permission] = Field(alias="del:uses")
+    images: Count = Field(None, alias="del:images")
+    videos: Count = Field(None, alias="del:videos")
+    frames: Count = Field(None, alias="del:frames")  # inside the videos
+    centres: Count = Field(None, alias="del:centres")  # hospitals
+    doubts: tuple[str, ...] = Field((), alias="del:doubts")  # what could not be verified
     archives: tuple[Archive, ...]
     jsonld: dict[str, Any]
 
@@ -117,13 +89,7 @@ def names() -> tuple[str, ...]:
 
 @functools.cache
 def load(name: str) -> Manifest:
-    """Return the manifest of a set.
-
-    Raises
-    ------
-    MedDELError
-        There is no set of this name.
-    """
+    """Return the manifest of the set `name`."""
     if name not in names():
         near = difflib.get_close_matches(name.lower().replace("_", "-"), names(), 1, 0.5)
         fix = f"did you mean {near[0]}? " if near else ""
@@ -132,67 +98,22 @@ def load(name: str) -> Manifest:
 
 
 def of_jsonld(jsonld: dict[str, Any]) -> Manifest:
-    """Return the plain fields of a Croissant manifest.
-
-    Raises
-    ------
-    MedDELError
-        A field is missing or of another kind, or a name would lead out of the cache.
-    """
+    """Return the fields of a Croissant manifest; refuse names that would lead out of the cache."""
     try:
-        return _read(jsonld)
+        uses = {use: jsonld["del:uses"][use] for use in USES}
+        return Manifest.model_validate({**jsonld, "del:uses": uses, "archives": _archives(jsonld), "jsonld": jsonld})
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        said = str(error).splitlines()
         name = jsonld.get("name") if isinstance(jsonld, dict) else None
-        raise MedDELError(f"no manifest of a data set: {' '.join(said[:3])}", name, "mend it") from error
+        reason = " ".join(str(error).splitlines()[:3])
+        raise MedDELError(f"no manifest of a data set: {reason}", name, "mend it") from error
 
 
-def _read(jsonld: dict[str, Any]) -> Manifest:
-    return Manifest(
-        name=jsonld["name"],
-        title=jsonld["alternateName"],
-        description=jsonld["description"],
-        citation=jsonld["citeAs"],
-        licence=jsonld["license"],
-        landing=jsonld["url"],
-        paper_name=jsonld.get("del:paperName"),
-        division=jsonld["del:division"],
-        modality=jsonld["del:modality"],
-        access=jsonld["del:access"],
-        how=jsonld["conditionsOfAccess"],
-        uses={use: jsonld["del:uses"][use] for use in USES},
-        **{count: jsonld.get(f"del:{count}") for count in ("images", "videos", "frames", "centres")},
-        doubts=tuple(jsonld.get("del:doubts", ())),
-        archives=tuple(_archives(jsonld)),
-        jsonld=jsonld,
-    )
-
-
-def _archives(jsonld: dict[str, Any]) -> list[Archive]:
+def _archives(jsonld: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the files of a manifest that are inside no other; its own page is no address of a file."""
     found = []
     for entry in jsonld["distribution"]:
-        if entry["@type"] != "cr:FileObject" or "containedIn" in entry:
-            continue
-        urls = [entry["contentUrl"], *entry.get("sameAs", ())]
-        size, approximate = size_of(entry.get("contentSize"))
-        found.append(
-            Archive(
-                name=entry["name"],
-                urls=tuple(url for url in urls if url != jsonld["url"]),
-                size=size,
-                approximate=approximate,
-                sha256=entry.get("sha256"),
-                md5=entry.get("md5"),
-            )
-        )
+        if entry["@type"] == "cr:FileObject" and "containedIn" not in entry:
+            urls = [url for url in (entry["contentUrl"], *entry.get("sameAs", ())) if url != jsonld["url"]]
+            approximate = bool(re.search("[kMGT]B$", str(entry.get("contentSize"))))
+            found.append({**entry, "urls": urls, "approximate": approximate})
     return found
-
-
-def size_of(text: str | None) -> tuple[int | None, bool]:
-    """Return the bytes that a ``contentSize`` such as ``"46227172 B"`` or ``"3.9 GB"`` states, and if it is rounded."""
-    if text is None:
-        return None, False
-    matched = re.fullmatch(r"([\d.]+) ?([kMGT]?B)", text)
-    if matched is None:
-        raise ValueError(f"contentSize {text!r} is not a number and B, kB, MB, GB or TB")
-    return round(float(matched[1]) * _UNITS[matched[2]]), matched[2] != "B"

@@ -1,18 +1,16 @@
-"""What there is of each set: status, counts, sizes, resolutions, centres and licences, as tables."""
+"""Describe what exists of each set: status, counts, sizes, resolutions, centres and licences."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from datadel import cache
-from datadel.fetching.fetch import amount
+from datadel.fetch import amount
 from datadel.manifest import Manifest
-
-GIGABYTE = 1e9
+from meddel.images.index import read_index
 
 
 def size_text(manifest: Manifest) -> str:
@@ -22,47 +20,11 @@ def size_text(manifest: Manifest) -> str:
         return "not stated" if manifest.archives else "nothing to fetch"
     rounded = "~" if any(archive.approximate for archive in manifest.archives) else ""
     more = "+" if len(known) < len(manifest.archives) else ""
-    return f"{rounded}{sum(known) / GIGABYTE:.2f} GB{more}"
-
-
-def described(manifest: Manifest, table: pa.Table) -> dict[str, object]:
-    """Return what an index holds beside what the set's source says.
-
-    Parameters
-    ----------
-    manifest : Manifest
-    table : pa.Table
-        `meddel.images.index.INDEX_SCHEMA`.
-
-    Returns
-    -------
-    dict
-        One row for `stats`; sizes are bytes of the image files, resolutions pixels.
-    """
-    sizes = (
-        pd.Series(table["width"].to_pylist()).astype(str) + " x " + pd.Series(table["height"].to_pylist()).astype(str)
-    )
-    most = sizes.mode().iat[0] if len(sizes) else ""
-    stored = sum(Path(path).stat().st_size for path in table["path"].to_pylist())
-    return {
-        "set": manifest.name,
-        "images": table.num_rows,
-        "source says": manifest.images,
-        "with mask": table.num_rows - table["mask"].null_count,
-        "videos": pc.count_distinct(table["video"]).as_py() or None,
-        "centres": pc.count_distinct(table["centre"]).as_py() or manifest.centres,
-        "splits": " ".join(
-            f"{value['values']} {value['counts']}" for value in table["split"].drop_null().value_counts().to_pylist()
-        ),
-        "resolutions": sizes.nunique(),
-        "most are": most,
-        "GB": round(stored / GIGABYTE, 3),
-        "licence": manifest.licence,
-    }
+    return f"{rounded}{sum(known) / 1e9:.2f} GB{more}"
 
 
 def listed(manifest: Manifest) -> dict[str, object]:
-    """Return a set's row of the list of all sets."""
+    """Return a set's row of `meddel data list`."""
     return {
         "set": manifest.name,
         "Table 1": manifest.paper_name or "",
@@ -77,19 +39,17 @@ def listed(manifest: Manifest) -> dict[str, object]:
 
 def status(manifest: Manifest) -> str:
     """Return how far a set has come: missing, partly fetched, fetched, unpacked or prepared."""
-    state = cache.state(manifest)
-    if state.prepared:
+    if cache.prepared(manifest.name).is_dir():
         return "prepared"
-    if state.extracted:
+    if cache.extracted(manifest.name).is_dir():
         return "unpacked"
-    fetched = sum(held.status == "fetched" for held in state.archives)
-    if fetched and fetched == len(state.archives):
+    states = [file.status for file in cache.cached(manifest)]
+    if states and set(states) == {"fetched"}:
         return "fetched"
-    begun = fetched or any(held.status == "partial" for held in state.archives)
-    return f"{fetched} of {len(state.archives)} archives" if begun else "missing"
+    return f"{states.count('fetched')} of {len(states)} archives" if set(states) - {"missing"} else "missing"
 
 
-def told(manifest: Manifest) -> str:
+def explained(manifest: Manifest) -> str:
     """Return in lines what is known of a set, what is in doubt, and what is here of each archive."""
     uses = ", ".join(f"{use}: {permission}" for use, permission in manifest.uses.items())
     lines = [
@@ -100,8 +60,29 @@ def told(manifest: Manifest) -> str:
         f"page: {manifest.landing}",
         *(f"in doubt: {doubt}" for doubt in manifest.doubts),
     ]
-    for held in cache.state(manifest).archives:
-        size = "size not stated" if held.archive.size is None else amount(held.archive.size, held.archive.approximate)
-        here = f", {amount(held.size)} here" if held.status == "partial" else ""
-        lines.append(f"archive: {held.archive.name}, {size}: {held.status}{here}")
-    return "\n".join([*lines, f"here: {status(manifest)}, in {cache.archives(manifest.name).parent}"])
+    for archive, state, here in cache.cached(manifest):
+        size = "size not stated" if archive.size is None else amount(archive.size, archive.approximate)
+        lines.append(f"archive: {archive.name}, {size}: {state}" + f", {amount(here)} here" * (state == "partial"))
+    lines.append(f"here: {status(manifest)}, in {cache.archives(manifest.name).parent}")
+    if (cache.prepared(manifest.name) / "index.parquet").is_file():
+        lines.append(f"prepared: {counted(manifest)}, in {cache.prepared(manifest.name)}")
+    return "\n".join(lines)
+
+
+def counted(manifest: Manifest) -> str:
+    """Return what a prepared set holds beside what its source says: images, masks, videos, centres, splits, sizes."""
+    folder = cache.prepared(manifest.name)
+    table = read_index(folder / "index.parquet", folder)
+    sizes = Counter(zip(table["width"].to_pylist(), table["height"].to_pylist(), strict=True))
+    splits = [f"{row['counts']} {row['values']}" for row in table["split"].drop_null().value_counts().to_pylist()]
+    stored = sum(Path(path).stat().st_size for path in table["path"].to_pylist())
+    (width, height), _ = sizes.most_common(1)[0]
+    counts = [
+        f"{table.num_rows} images (the source says {manifest.images})",
+        f"{table.num_rows - table['mask'].null_count} with a mask",
+        *(f"{pc.count_distinct(table[name]).as_py()} {name}s" for name in ("video", "centre")),
+        *splits,
+        f"{len(sizes)} resolutions, most {width} x {height}",
+        amount(stored),
+    ]
+    return ", ".join(counts)

@@ -18,20 +18,11 @@ Z_START, Z_STEP, Z_COUNT, ANGLE_COUNT = -2.0, 0.025, 400, 256
 
 @dataclass(frozen=True)
 class Wall:
-    """Tables over z and angle.
+    """Tables over z and angle, float32."""
 
-    Attributes
-    ----------
-    radius : ndarray, float32 [Z_COUNT, ANGLE_COUNT]
-    slopes : ndarray, float32 [Z_COUNT, ANGLE_COUNT, 2]
-        Of the radius along z and along the angle (per radian).
-    line : ndarray, float32 [Z_COUNT, 4]
-        Centre line x, y and their slopes along z.
-    """
-
-    radius: np.ndarray
-    slopes: np.ndarray
-    line: np.ndarray
+    radius: np.ndarray  # [Z_COUNT, ANGLE_COUNT]
+    slopes: np.ndarray  # [Z_COUNT, ANGLE_COUNT, 2], of the radius along z and along the angle (per radian)
+    line: np.ndarray  # [Z_COUNT, 4], centre line x, y and their slopes along z
 
 
 def build_wall(rng: np.random.Generator, *, folds: float) -> Wall:

@@ -6,8 +6,8 @@ import functools
 
 import numpy as np
 
-from endosim.centre import TextLayout
 from endosim.compiled import compiled
+from endosim.data_sets import TextLayout
 
 _ROWS = {
     "0": "75557", "1": "26227", "2": "71747", "3": "71717", "4": "55711", "5": "74717", "6": "74757", "7": "71122",
@@ -19,10 +19,7 @@ _ROWS = {
 
 @functools.lru_cache(maxsize=256)
 def burn_in(layout: TextLayout, video: int, second: int, side: int) -> np.ndarray:
-    """Return the text's cover, float32 [side, side] in [0, 1], read-only.
-
-    `video` decides date and patient, `second` the clock.
-    """
+    """Return the text's cover, float32 [side, side] in [0, 1]; `video` decides date and patient, `second` the clock."""
     detail = 4
     cover = np.zeros((side, side), np.float32)
     zoom = max(2, round(side * detail / (160 if layout == "left" else 125)))
@@ -31,15 +28,9 @@ def burn_in(layout: TextLayout, video: int, second: int, side: int) -> np.ndarra
     date = f"{day:02d}/{month:02d}/{year}"
     last = side * detail
     if layout == "left":
-        lines = [
-            ("S N.A.", 0.3),
-            ("SEX AGE", 0.34),
-            (date, 0.43),
-            (clock, 0.47),
-            ("#####", 0.6),
-            (f"CVP {video % 4}", 0.66),
-        ]
-        for text, top in lines:
+        texts = ("S N.A.", "SEX AGE", date, clock, "#####", f"CVP {video % 4}")
+        places = (0.3, 0.34, 0.43, 0.47, 0.6, 0.66)
+        for text, top in zip(texts, places, strict=True):
             _write(cover, detail, text, round(top * last), 6, zoom)
     elif layout == "top_right":
         _write(cover, detail, date, 8, last - (4 * len(date) + 1) * zoom, zoom)

@@ -15,18 +15,10 @@ _CLEARANCE = 0.1
 
 @dataclass(frozen=True)
 class CameraPath:
-    """Poses of a video's frames.
+    """Poses of a video's frames, float64."""
 
-    Attributes
-    ----------
-    position : ndarray, float64 [frames, 3]
-        In lumen radii.
-    axes : ndarray, float64 [frames, 3, 3]
-        Rows: right, down, forward; orthonormal.
-    """
-
-    position: np.ndarray
-    axes: np.ndarray
+    position: np.ndarray  # [frames, 3], in lumen radii
+    axes: np.ndarray  # [frames, 3, 3], rows: right, down, forward; orthonormal
 
     def motion(self, first: int, second: int) -> float:
         """Return how far the camera moved between two frames: lumen radii plus radians."""

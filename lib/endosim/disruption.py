@@ -19,10 +19,7 @@ LABELLED_KINDS: tuple[Disruption, ...] = ("motion_blur", "glare", "bubbles", "ou
 def plan_disruptions(
     rng: np.random.Generator, frames: int, count: int, kinds: tuple[Disruption, ...]
 ) -> list[tuple[Disruption, int] | None]:
-    """Return for each frame of a video None, or the kind and the number of the run of equal frames that it is in.
-
-    `count` of the `frames` are disrupted, in runs of 1 to 4.
-    """
+    """Disrupt `count` of `frames` in runs of 1 to 4; return each frame's kind and the number of its run, or None."""
     plan: list[tuple[Disruption, int] | None] = [None] * frames
     run = 0
     while count > 0:
@@ -43,12 +40,8 @@ def disrupt(
 ) -> tuple[np.ndarray, float]:
     """Return the disrupted light and the factor on the automatic exposure.
 
-    Parameters
-    ----------
-    light : ndarray, float32 [s, s, 3]
-        Linear light with a mean of about 0.2; may be changed in place.
-    run_rng, frame_rng : Generator
-        The first is equal for all frames of a run, the second is the frame's own.
+    `light`, float32 [s, s, 3], is linear with a mean of about 0.2 and may be changed in place. `run_rng` is equal for
+    all frames of a run, `frame_rng` is the frame's own.
     """
     side = light.shape[0]
     if kind == "motion_blur":

@@ -1,4 +1,4 @@
-"""Write the generated data: six folders of images as a user's own would lie, and the truth about them."""
+"""Write the generated data: six folders of images, laid out as a user's own, and the truth about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from PIL import Image
 from endosim.data_sets import DATA_SETS, DataSet
 from endosim.render import Frame, render_frame
 from endosim.scene import build_scene
-from endosim.truth import TRUTH_SCHEMA, gather_truth
 from meddel import artefacts
 from meddel.config import SyntheticConfig
 from meddel.progress import progress
@@ -24,6 +23,19 @@ from meddel.progress import progress
 GENERATOR_VERSION = 4
 TRUTH_FILE = "truth.parquet"
 FRAME_LIST = "frames.csv"
+TRUTH_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("centre", pa.string(), nullable=False),
+        pa.field("video", pa.string(), nullable=False),
+        pa.field("frame", pa.int32(), nullable=False),
+        pa.field("near_duplicate_group", pa.int32(), nullable=False),
+        pa.field("disruption", pa.string()),
+        pa.field("has_polyp", pa.bool_(), nullable=False),
+        pa.field("has_instrument", pa.bool_(), nullable=False),
+    ]
+)
 
 
 def generate(folder: Path, config: SyntheticConfig, seed: int, *, names: Sequence[str] = tuple(DATA_SETS)) -> Path:
@@ -31,27 +43,11 @@ def generate(folder: Path, config: SyntheticConfig, seed: int, *, names: Sequenc
 
     A set `<set>` consists of ``<set>/images/*.jpg``, for labelled sets ``<set>/masks/*.png`` (0 or 255, of the image's
     stem and size), and ``<set>/frames.csv`` (name, centre, video, frame, split; the split is left to the index).
-    ``truth.parquet`` (TRUTH_SCHEMA) tells for every image of every set in `names`: video, frame, centre, group of near
+    ``truth.parquet`` (TRUTH_SCHEMA) has for every image of every set in `names`: video, frame, centre, group of near
     duplicates, disruption, and whether polyp or instrument are visible.
 
-    Finished sets are not made again, interrupted ones are completed video by video; whatever is there for another
-    seed or another configuration is overwritten.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if need be.
-    config : SyntheticConfig
-        Frames per source, images per set, pixels per side, frames per video.
-    seed : int
-        Not negative. The same seed gives the same bytes on the same machine.
-    names : sequence of str
-        Which sets; all by default.
-
-    Raises
-    ------
-    MedDELError
-        The folder can't be written, or the disk is full.
+    The same `seed` gives the same bytes on the same machine. Finished sets are not made again, interrupted ones are
+    completed video by video; whatever is there for another seed or another configuration is overwritten.
     """
     key = artefacts.hash_of("synthetic", GENERATOR_VERSION, config, seed)
     truth_key = artefacts.hash_of(key, list(names))
@@ -114,7 +110,7 @@ def _write_video(
             "id": f"{data_set.name}/{stem}", "source": data_set.name, "centre": data_set.centre.name,
             "video": f"{data_set.centre.name}-{video:04d}", "frame": frame,
             "near_duplicate_group": int(groups[frame]), "disruption": picture.disruption,
-            "has_polyp": picture.has_polyp, "has_instrument": picture.has_instrument,
+            "has_polyp": bool(picture.polyp.any()), "has_instrument": bool(picture.instrument.any()),
         })  # fmt: skip
     return pa.Table.from_pylist(rows, schema=TRUTH_SCHEMA)
 
@@ -141,3 +137,14 @@ def _frame_list(tables: list[pa.Table]) -> str:
     for row in (row for table in tables for row in table.to_pylist()):
         writer.writerow([row["id"].rsplit("/", 1)[1], row["centre"], row["video"], row["frame"], ""])
     return stream.getvalue()
+
+
+def gather_truth(videos: list[pa.Table]) -> pa.Table:
+    """Return one table of all videos, sorted by id, whose near-duplicate groups are counted through from 0."""
+    offset, shifted = 0, []
+    for table in videos:
+        groups = [group + offset for group in table["near_duplicate_group"].to_pylist()]
+        position = table.schema.get_field_index("near_duplicate_group")
+        shifted.append(table.set_column(position, TRUTH_SCHEMA.field(position), pa.array(groups, pa.int32())))
+        offset = max(groups) + 1
+    return pa.concat_tables(shifted).sort_by("id")

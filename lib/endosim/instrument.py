@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from endosim.compiled import compiled, inlined
-from endosim.lamp import lit
+from endosim.optics import lit
 
 Tool = Literal["forceps", "snare", "needle", "sheath"]
 TOOLS: tuple[Tool, ...] = ("forceps", "snare", "needle", "sheath")
@@ -22,21 +22,16 @@ _SHEATHS = ((0.72, 0.70, 0.66), (0.25, 0.36, 0.55), (0.5, 0.52, 0.52), (0.08, 0.
 
 @dataclass(frozen=True)
 class Instrument:
-    """One instrument.
+    """One instrument: its capsules, and how its tip moves in and out over the frames.
 
-    Attributes
-    ----------
-    parts : ndarray, float64 [m, 12]
-        Capsules: start, end (camera coordinates: right, down, forward; lumen radii), radius, albedo (3), gloss,
-        rings per lumen radius (0: smooth).
-    sway, phase : float
-        How the tip moves in and out over the frames (lumen radii) and where it starts (radians).
+    A capsule has start and end (camera coordinates: right, down, forward; lumen radii), radius, albedo (3), gloss, and
+    rings per lumen radius (0: smooth).
     """
 
     tool: Tool
-    parts: np.ndarray
-    sway: float
-    phase: float
+    parts: np.ndarray  # float64 [m, 12]
+    sway: float  # lumen radii
+    phase: float  # radians
 
     def at(self, frame: int) -> np.ndarray:
         """Return the capsules at a frame, float64 [m, 12]: pushed forward and back along the channel."""
@@ -101,10 +96,7 @@ def _loop(
 
 @compiled()
 def hit_capsule(dx: float, dy: float, dz: float, part: np.ndarray) -> float:
-    """Return the distance along a unit ray from the camera to a capsule, or -1 where it misses.
-
-    Also -1 where the camera is inside.
-    """
+    """Return the distance along a unit ray from the camera to a capsule, or -1 where it misses or starts inside."""
     bx, by, bz = part[3] - part[0], part[4] - part[1], part[5] - part[2]
     ox, oy, oz, radius = -part[0], -part[1], -part[2], part[6]
     bb = bx * bx + by * by + bz * bz
@@ -133,17 +125,7 @@ def hit_capsule(dx: float, dy: float, dz: float, part: np.ndarray) -> float:
 def fill_tools(
     axes: np.ndarray, rays: np.ndarray, inside: np.ndarray, depth: np.ndarray, parts: np.ndarray, tools: np.ndarray
 ) -> None:
-    """Fill in, per pixel, the nearest capsule that its ray hits before `depth`, or -1.
-
-    Parameters
-    ----------
-    axes : ndarray, float64 [3, 3]
-        The camera's.
-    rays, inside, depth
-        As for and from ``depth_map``.
-    parts : ndarray, float64 [m, 12]
-    tools : ndarray, int64 [s * s]
-    """
+    """Fill `tools`, int64 [s * s], with the nearest capsule that a pixel's ray hits before `depth`, or -1."""
     side = inside.shape[0]
     for i in range(side):
         for j in range(side):

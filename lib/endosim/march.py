@@ -50,25 +50,12 @@ def march(
     surface: np.ndarray, depth: np.ndarray, clear: np.ndarray, weight: np.ndarray, which: np.ndarray,
     before: np.ndarray, last: np.ndarray,
 ) -> None:  # fmt: skip
-    """Move rays on to where the surface is nearer than `cone` times their length.
+    """Move the rays of `queue` (overwritten) on to where the surface is nearer than `cone` times their length.
 
-    Parameters
-    ----------
-    position : ndarray, float64 [3]
-        Where the rays begin.
-    rays : ndarray, float64 [n, 3]
-        Unit directions in the scene's coordinates.
-    queue : ndarray, int64 [m]
-        The rays that march; overwritten.
-    depth : ndarray, float64 [n]
-        Where each ray starts, then where it ends; at most ``FAR``.
-    clear : ndarray, float64 [n]
-        Filled with how far the wider cone round the ray, of slope `wide`, holds no surface.
-    weight : ndarray, float64 [n]
-    which : ndarray, int64 [n]
-        Filled with the polyp's weight at the ray's end, and which polyp it is (-1: none).
-    before, last : ndarray, float64 [n]
-        Scratch: length and gap at a ray's step before.
+    `rays`, float64 [n, 3], are unit directions in the scene's coordinates from `position`. `depth` is where each ray
+    starts, then where it ends, at most ``FAR``. `clear` is filled with how far the wider cone round the ray, of slope
+    `wide`, holds no surface; `weight` and `which` with the polyp's weight at the end, and which polyp it is (-1: none).
+    `before` and `last` are scratch: length and gap at a ray's step before. All are [n].
     """
     for ray in queue:
         before[ray], last[ray], clear[ray] = depth[ray], 1e9, depth[ray]
@@ -107,22 +94,10 @@ def coarse_depth(
     position: np.ndarray, rays: np.ndarray, side: int, cone: float, radius: np.ndarray, line: np.ndarray,
     lumps: np.ndarray, first: np.ndarray, bounds: np.ndarray, surface: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Return for each cell of ``CELL`` x ``CELL`` pixels a distance that none of its rays ends before.
+    """Return for each cell of ``CELL`` x ``CELL`` pixels a distance that none of its rays ends before, [cells, cells].
 
-    Parameters
-    ----------
-    position : ndarray, float64 [3]
-        The camera.
-    rays : ndarray, float64 [s * s, 3]
-        Unit directions in the scene's coordinates, row by row.
-    side : int
-        s.
-    cone : float
-        Half the angle of a cell's diagonal, as a tangent.
-
-    Returns
-    -------
-    ndarray, float64 [cells, cells]
+    `rays`, float64 [side * side, 3], are the pixels' row by row; `cone` is half the angle of a cell's diagonal, as a
+    tangent.
     """
     cells = (side + CELL - 1) // CELL
     middle = np.empty((cells * cells, 3))
@@ -146,22 +121,8 @@ def depth_map(
     """Return, per pixel, the distance to the surface, the polyp's weight there, and which polyp it is (-1: none).
 
     Every fourth pixel of every fourth row is traced. Those between, then the rest, start from the mean of their known
-    neighbours and are traced only if the surface is not there within half a pixel.
-
-    Parameters
-    ----------
-    position, rays
-        As for ``coarse_depth``.
-    inside : ndarray, uint8 [s, s]
-        0 for pixels that are not needed.
-    pixel : float
-        Angle of a pixel, radians.
-
-    Returns
-    -------
-    depth, weight : ndarray, float64 [s * s]
-    which : ndarray, int64 [s * s]
-        Undefined where a pixel is not needed.
+    neighbours and are traced only if the surface is not there within half a pixel. Where `inside`, uint8 [s, s], is 0,
+    a pixel is not needed and its answer undefined; `pixel` is the angle of one in radians.
     """
     side = inside.shape[0]
     blocks = (side + _BLOCK - 1) // _BLOCK

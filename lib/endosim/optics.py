@@ -1,4 +1,4 @@
-"""A centre's lens, chip and processor: rays, frame, exposure, tone, sharpening, noise, burnt-in text."""
+"""A centre's lens, lamp, chip and processor: rays, light, frame, exposure, tone, sharpening, noise, burnt-in text."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import math
 import numpy as np
 
 from endosim.burn_in import burn_in
-from endosim.centre import Centre
-from endosim.compiled import compiled
+from endosim.compiled import compiled, exponential, inlined
+from endosim.data_sets import Centre
 
 _CURVE_SIZE, _CURVE_END = 2048, 12.0
 _NOISE_SIZE = 1 << 20
+_LAMP = 0.07
 
 
 @functools.lru_cache(maxsize=64)
@@ -33,6 +34,30 @@ def turn(own: np.ndarray, axes: np.ndarray, out: np.ndarray) -> None:
         x, y, z = own[n, 0], own[n, 1], own[n, 2]
         for axis in range(3):
             out[n, axis] = x * axes[0, axis] + y * axes[1, axis] + z * axes[2, axis]
+
+
+@inlined()
+def lit(
+    x: float, y: float, z: float, nx: float, ny: float, nz: float, wx: float, wy: float, wz: float,
+    rx: float, ry: float, rz: float, power: float,
+) -> tuple:  # fmt: skip
+    """Return diffuse light for normal n and mirrored light for the wet film's normal w, at a point seen from the lens.
+
+    One lamp is beside the lens, in direction r, and falls off with the square of the distance; `power` is the polish.
+    """
+    inverse = 1.0 / math.sqrt(x * x + y * y + z * z + 1e-12)
+    lx, ly, lz = rx * _LAMP - x, ry * _LAMP - y, rz * _LAMP - z
+    square = lx * lx + ly * ly + lz * lz + 1e-6
+    scale = 1.0 / math.sqrt(square)
+    lx, ly, lz = lx * scale, ly * scale, lz * scale
+    fall = 1.0 / (square + 0.02)
+    diffuse = fall * max(0.28, (nx * lx + ny * ly + nz * lz + 0.5) / 1.5)
+    hx, hy, hz = lx - x * inverse, ly - y * inverse, lz - z * inverse
+    along = wx * hx + wy * hy + wz * hz
+    facing = along * abs(along) / ((hx * hx + hy * hy + hz * hz) * (wx * wx + wy * wy + wz * wz) + 1e-12)
+    dim = 0.5 * power * (facing - 1.0)
+    mirrored = fall * exponential(max(dim, -8.0)) if dim > -8.0 and along > 0 else 0.0
+    return diffuse, mirrored
 
 
 @functools.lru_cache(maxsize=64)

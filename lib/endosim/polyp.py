@@ -17,36 +17,22 @@ NO_LUMPS = np.zeros((0, 18))
 
 @dataclass(frozen=True)
 class Polyp:
-    """One polyp.
+    """One polyp, in lumen radii.
 
-    Attributes
-    ----------
-    lumps : ndarray, float64 [m, 18]
-        Ellipsoids: centre; three orthonormal axes, the same for all (the first is the wall's normal); three inverse
-        radii; the centre seen from the first ellipsoid's, along the axes.
-    bounds : ndarray, float64 [4]
-        Centre and radius of a sphere around all of it.
-    surface : ndarray, float64 [5]
-        Blend with the wall, blend between lumps, height and frequency of the knobs, phase. In lumen radii.
-    colour : ndarray, float64 [5]
-        Blood, paleness, yellowness (added to the mucosa's), strength of the pits, and share of the vessels that show.
+    A lump is an ellipsoid: centre; three orthonormal axes, the same for all (the first is the wall's normal); three
+    inverse radii; the centre seen from the first ellipsoid's, along the axes. The colour is blood, paleness and
+    yellowness (added to the mucosa's), strength of the pits, and share of the vessels that show.
     """
 
     shape: Shape
-    lumps: np.ndarray
-    bounds: np.ndarray
-    surface: np.ndarray
-    colour: np.ndarray
+    lumps: np.ndarray  # float64 [m, 18]
+    bounds: np.ndarray  # float64 [4], centre and radius of a sphere around all of it
+    surface: np.ndarray  # float64 [5], blend with the wall and between lumps, height, frequency and phase of the knobs
+    colour: np.ndarray  # float64 [5]
 
 
 def grow_polyp(rng: np.random.Generator, shape: Shape, foot: np.ndarray, normal: np.ndarray, size: float) -> Polyp:
-    """Return a random polyp of about `size` (radius, in lumen radii) on the wall at `foot`.
-
-    Parameters
-    ----------
-    foot, normal : ndarray, float64 [3]
-        A point of the wall and the unit normal there, towards the lumen.
-    """
+    """Return a random polyp of about `size` (radius) on the wall at `foot`; `normal` is a unit vector to the lumen."""
     normal, side, along = _frame(rng, normal)
     rows = []
 

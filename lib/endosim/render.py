@@ -29,8 +29,6 @@ class Frame:
         sRGB-like, with the black frame and burnt-in text.
     polyp, instrument : ndarray, bool [s, s]
         Exact masks: pixels inside the picture whose centre's ray ends there.
-    disruption : str or None
-        What spoils the frame.
     """
 
     image: np.ndarray
@@ -38,35 +36,12 @@ class Frame:
     instrument: np.ndarray
     disruption: Disruption | None
 
-    @property
-    def has_polyp(self) -> bool:
-        """Whether at least one pixel shows a polyp."""
-        return bool(self.polyp.any())
-
-    @property
-    def has_instrument(self) -> bool:
-        """Whether at least one pixel shows an instrument."""
-        return bool(self.instrument.any())
-
 
 def render_frame(seed: int, data_set: str, video: int, frame: int, config: SyntheticConfig | None = None) -> Frame:
     """Return a frame of a generated data set.
 
-    Parameters
-    ----------
-    seed : int
-        The data's seed.
-    data_set : str
-        A name in ``DATA_SETS``.
-    video, frame : int
-        Numbers from 0; `frame` below ``config.video_length``.
-    config : SyntheticConfig or None
-        Sizes; None means the defaults. A centre's side s is its `resolution` times ``config.size``, rounded to 8.
-
-    Raises
-    ------
-    MedDELError
-        There is no such set or frame.
+    `frame` counts from 0 to ``config.video_length - 1``. A centre's side s is its `resolution` times ``config.size``,
+    rounded to 8.
     """
     config = config or SyntheticConfig()
     if data_set not in DATA_SETS:

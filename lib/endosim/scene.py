@@ -11,14 +11,13 @@ import numpy as np
 
 from endosim.anatomy import Wall, build_wall
 from endosim.camera import CameraPath, plan_path
-from endosim.centre import Centre
-from endosim.data_sets import DATA_SETS, DataSet
+from endosim.data_sets import DATA_SETS, Centre, DataSet
 from endosim.disruption import LABELLED_KINDS, SOURCE_KINDS, Disruption, plan_disruptions
 from endosim.instrument import NO_PARTS, Instrument, fill_tools, take_instrument
 from endosim.march import depth_map, march
 from endosim.optics import frame_cover, rays_of, turn
 from endosim.polyp import NO_LUMPS, SHAPES, Polyp, grow_polyp
-from endosim.shade import INSTRUMENT, POLYP, fill_materials, render_light, wall_normal
+from endosim.shade import INSTRUMENT, POLYP, WALL, render_light, wall_normal
 from endosim.skin import Skin, draw_skin
 from endosim.texture import texture_bank
 from meddel.config import SyntheticConfig
@@ -44,7 +43,7 @@ class Scene:
 
     @functools.cached_property
     def packed_polyps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """All lumps, where each polyp's begin, and each one's bounds, surface and colour."""
+        """Return all lumps, where each polyp's begin, and each one's bounds, surface and colour."""
         if not self.polyps:
             return NO_LUMPS, np.zeros(1, np.int64), np.zeros((0, 4)), np.zeros((0, 5)), np.zeros((0, 5))
         first = np.cumsum([0] + [len(polyp.lumps) for polyp in self.polyps])
@@ -52,54 +51,33 @@ class Scene:
         return np.concatenate([polyp.lumps for polyp in self.polyps]), first, *stacks
 
     def look(self, frame: int, side: int, parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return a frame's linear light, float32 [side, side, 3], and materials, uint8 [side, side].
-
-        `parts` are the instrument's capsules, float64 [m, 12]; m may be 0.
-        """
-        rays, inside, pixel, *ends = self._ends(frame, side)
-        tools, material = self._materials(frame, rays, inside, ends, parts)
+        """Return a frame's linear light, float32 [side, side, 3], and materials, uint8 [side, side]."""
+        *traced, material = self._trace(frame, side, parts)
         lumps, first, _, surface, colours = self.packed_polyps
-        light = render_light(self.path.position[frame], self.path.axes[frame], rays, inside, pixel, *ends, tools,
-                             self.wall.radius, self.wall.slopes, self.wall.line, lumps, first, surface, colours,
-                             parts, self.skin, *texture_bank())  # fmt: skip
+        light = render_light(self.path.position[frame], self.path.axes[frame], *traced, self.wall.radius,
+                             self.wall.slopes, self.wall.line, lumps, first, surface, colours, parts, self.skin,
+                             *texture_bank())  # fmt: skip
         return light, material
 
     def materials(self, frame: int, side: int, parts: np.ndarray) -> np.ndarray:
         """Return the materials that ``look`` returns, without the light."""
-        rays, inside, _, *ends = self._ends(frame, side)
-        return self._materials(frame, rays, inside, ends, parts)[1]
+        return self._trace(frame, side, parts)[-1]
 
-    def _materials(
-        self, frame: int, rays: np.ndarray, inside: np.ndarray, ends: list[np.ndarray], parts: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return each pixel's capsule (-1: none), int64 [side * side], and material, uint8 [side, side]."""
-        depth, weight, _ = ends
-        tools, material = np.empty(inside.size, np.int64), np.empty(inside.shape, np.uint8)
-        fill_tools(self.path.axes[frame], rays, inside, depth, parts, tools)
-        fill_materials(inside, weight, tools, material)
-        return tools, material
-
-    def _ends(self, frame: int, side: int) -> tuple:
-        """Return rays [side * side, 3], the pixels inside the picture, a pixel's angle, and what ``depth_map`` does."""
-        centre = self.data_set.centre
-        rays = np.empty((side * side, 3))
-        turn(rays_of(centre, side).reshape(-1, 3), self.path.axes[frame], rays)
+    def _trace(self, frame: int, side: int, parts: np.ndarray) -> tuple:
+        """Return rays, pixels inside the picture, a pixel's angle, what ``depth_map`` does, capsules and materials."""
+        centre, wall = self.data_set.centre, self.wall
+        position, axes = self.path.position[frame], self.path.axes[frame]
+        rays, tools = np.empty((side * side, 3)), np.empty(side * side, np.int64)
+        turn(rays_of(centre, side).reshape(-1, 3), axes, rays)
         inside = (frame_cover(centre, side) > 0).astype(np.uint8)
         pixel = math.radians(centre.field) / side / (1 - 2 * centre.margin)
-        return (
-            rays,
-            inside,
-            pixel,
-            *depth_map(
-                self.path.position[frame],
-                rays,
-                inside,
-                pixel,
-                self.wall.radius,
-                self.wall.line,
-                *self.packed_polyps[:4],
-            ),
-        )
+        depth, weight, which = depth_map(
+            position, rays, inside, pixel, wall.radius, wall.line, *self.packed_polyps[:4]
+        )  # fmt: skip
+        fill_tools(axes, rays, inside, depth, parts, tools)
+        tissue = np.where((inside.ravel() != 0) & (weight > 0.5), POLYP, WALL)
+        material = np.where(tools >= 0, INSTRUMENT, tissue).astype(np.uint8).reshape(side, side)
+        return rays, inside, pixel, depth, weight, which, tools, material
 
 
 def generator_of(seed: int, data_set: str, *numbers: int) -> np.random.Generator:
@@ -181,7 +159,7 @@ def _length(position: np.ndarray, ray: np.ndarray, wall: Wall) -> float:
 
 
 def _shows(scene: Scene) -> bool:
-    """Tell whether the set's target is visible, and not too small or large, in every written frame."""
+    """Check whether the set's target is visible, and not too small or large, in every written frame."""
     cover = frame_cover(scene.data_set.centre, _PREVIEW) > 0.5
     low, high = POLYP_AREA if scene.data_set.purpose == "polyp" else (0.012, 0.4)
     target = POLYP if scene.data_set.purpose == "polyp" else INSTRUMENT

@@ -9,7 +9,7 @@ import numpy as np
 from endosim.anatomy import ANGLE_COUNT, tube_coordinates, turn_of, wall_gap
 from endosim.compiled import allocating, compiled, inlined, sine
 from endosim.instrument import shade_tool, to_camera
-from endosim.lamp import lit
+from endosim.optics import lit
 from endosim.polyp import along_axes, polyp_normal
 from endosim.skin import colour_of, sample, sample_relief
 from endosim.texture import SIDE
@@ -82,22 +82,6 @@ def _tissue(
     return red, green, blue, u, v, a, b, fa, fb
 
 
-@compiled()
-def fill_materials(inside: np.ndarray, weight: np.ndarray, tools: np.ndarray, material: np.ndarray) -> None:
-    """Fill in each pixel's material, uint8 [s, s]: WALL (also outside the picture), POLYP or INSTRUMENT.
-
-    `weight` is the polyp's, from ``depth_map``, `tools` the answer of ``fill_tools``, `inside` as for both.
-    """
-    side = inside.shape[0]
-    for i in range(side):
-        for j in range(side):
-            material[i, j] = WALL
-            if tools[i * side + j] >= 0:
-                material[i, j] = INSTRUMENT
-            elif inside[i, j] != 0 and weight[i * side + j] > 0.5:
-                material[i, j] = POLYP
-
-
 @allocating()
 def render_light(
     position: np.ndarray, axes: np.ndarray, rays: np.ndarray, inside: np.ndarray, pixel: float, depth: np.ndarray,
@@ -105,11 +89,9 @@ def render_light(
     line: np.ndarray, lumps: np.ndarray, first: np.ndarray, surface: np.ndarray, colours: np.ndarray,
     parts: np.ndarray, skin: tuple, vessels: np.ndarray, clouds: np.ndarray, relief: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
-    """Return linear light, float32 [s, s, 3].
+    """Return linear light, float32 [s, s, 3], of the pixels where `inside` is not 0.
 
-    Only pixels where `inside` (uint8 [s, s]) is not 0 are computed. `depth`, `weight` and `which` are the answer of
-    ``depth_map``, `tools` that of ``fill_tools``, `pixel` the angle of a pixel in radians, `rays` (float64 [s * s, 3])
-    unit directions in the scene's coordinates.
+    `depth`, `weight` and `which` are the answer of ``depth_map``, `tools` that of ``fill_tools``.
     """
     side = inside.shape[0]
     light, todo = np.zeros((side * side, 3), np.float32), np.empty(side * side, np.int64)
@@ -175,7 +157,7 @@ def _fill_tissue(
     which: np.ndarray, lumps: np.ndarray, first: np.ndarray, colours: np.ndarray, skin: tuple, vessels: np.ndarray,
     clouds: np.ndarray, relief: np.ndarray, normals: np.ndarray, out: np.ndarray,
 ) -> None:  # fmt: skip
-    """Fill in what ``_tissue`` tells about pixels `some`."""
+    """Fill in what ``_tissue`` returns for pixels `some`."""
     for n in range(some.size):
         here = some[n]
         t = depth[here]

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from endosim.centre import Centre
 from endosim.compiled import compiled, exponential
+from endosim.data_sets import Centre
 from endosim.texture import SIDE, VESSEL_MAPS
 
 

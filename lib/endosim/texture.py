@@ -19,17 +19,11 @@ _BANK_SEED = 20_240_607
 
 @functools.cache
 def texture_bank() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the textures, periodic along both axes.
+    """Return the textures, float32 and periodic along both axes; all noise and all slopes have unit variance.
 
-    Returns
-    -------
-    vessels : ndarray, float32 [VESSEL_MAPS, SIDE, SIDE]
-        Blood of the vessels over a point, in [0, 1].
-    clouds : ndarray, float32 [2, SIDE, SIDE]
-        Noise of unit variance: of 1 to 9 and of 5 to 26 cycles a tile.
-    relief : ndarray, float32 [SIDE, SIDE, 5]
-        Grain (unit variance, 26 to 140 cycles a tile); the two slopes of ripples (5 to 26 cycles); the two slopes of
-        the grain. Slopes have unit variance, too.
+    Vessels [VESSEL_MAPS, SIDE, SIDE]: blood over a point, in [0, 1]. Clouds [2, SIDE, SIDE]: noise of 1 to 9 and of 5
+    to 26 cycles a tile. Relief [SIDE, SIDE, 5]: grain (26 to 140 cycles), two slopes of ripples (5 to 26 cycles), and
+    two of the grain.
     """
     rng = np.random.default_rng(_BANK_SEED)
     vessels = np.stack([_vessel_map(rng, trees) for trees in (5, 8, 11, 16)])

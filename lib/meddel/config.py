@@ -15,7 +15,7 @@ from meddel.errors import MedDELError
 
 Keep = Literal["near", "far", "random"]
 Method = Literal["mae", "simclr"]
-Head = Literal["mlp", "probe", "dpt"]
+Head = Literal["mlp", "probe"]
 ProfileName = Literal["smoke", "laptop", "paper"]
 M = TypeVar("M", bound=BaseModel)
 
@@ -213,14 +213,15 @@ def validated(model: type[M], values: dict[str, Any]) -> M:
 
 
 class Run(Config):
-    """One run: a profile, the data it works on, the folder that it writes to, and where it computes.
+    """One run: a profile, the folder of its data, the folder that it writes to, and the device it computes on.
 
-    `data` None means the generated data. `seed` is the first of the profile's seeds.
+    `generated` says that `data` are generated, and not the user's. `seed` is the first of the profile's seeds.
     """
 
     profile: Profile
     seed: int = Field(0, ge=0)
-    data: Path | None = None
+    data: Path
+    generated: bool = False
     out: Path = Path("out")
     device: str = "cpu"
 
@@ -238,23 +239,37 @@ def run(
     data: str | Path | None = None,
     out: str | Path = "out",
 ) -> Run:
-    """Return the run for a profile; empty `data` means generated data. Uses a GPU if torch sees one.
+    """Return the run for a profile; it computes on a GPU if torch sees one.
 
-    `seeds` above 0 replaces the profile's number of seeds.
+    Parameters
+    ----------
+    profile_name : str
+        Name of the profile.
+    seed, seeds : int
+        First seed; number of seeds, 0 for the profile's.
+    data : path, optional
+        Folder of images; without one the run's data are generated, in ``out/data``.
+    out : path
+        Folder for all that the run makes.
 
     Raises
     ------
     MedDELError
-        The profile is unknown, `seed` is negative, `data` is no folder, or `out` lies inside it.
+        The profile is unknown, `seed` is negative, `data` is no folder, or `out` is inside it.
     """
     folder = Path(data).expanduser() if data else None
     if folder is not None and not folder.is_dir():
         raise MedDELError("no such folder", folder, "give the folder that holds your images")
     if folder is not None and Path(out).resolve().is_relative_to(folder.resolve()):
-        raise MedDELError("the output folder lies inside the data folder", out, "give another --out folder")
+        raise MedDELError("the output folder is inside the data folder", out, "give another --out folder")
     import torch  # here, because it takes seconds and only a run asks for a device
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    chosen = profile(profile_name, **({"seeds": seeds} if seeds else {}))
-    values = {"profile": chosen, "seed": seed, "data": folder, "out": Path(out), "device": device}
+    values = {
+        "profile": profile(profile_name, **({"seeds": seeds} if seeds else {})),
+        "seed": seed,
+        "data": Path(out) / "data" if folder is None else folder,
+        "generated": folder is None,
+        "out": Path(out),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+    }
     return validated(Run, values)

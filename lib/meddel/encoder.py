@@ -28,19 +28,9 @@ _CONFIG_KEY = "meddel.encoder"
 
 
 def build(config: EncoderConfig, seed: int) -> VisionTransformer:
-    """Return a ViT with random weights that depend on `config` and `seed` only.
+    """Return a ViT without pooling and head, with random weights which depend on `config` and `seed` only.
 
-    Parameters
-    ----------
-    config : EncoderConfig
-        Image and patch size in pixels, width, depth and heads.
-    seed : int
-        Seed of the initial weights. The global generator of torch is left as it was.
-
-    Returns
-    -------
-    VisionTransformer
-        Without pooling and head: float [b, 3, s, s] to float [b, 1 + (s / patch)^2, width], class token first.
+    It maps float [b, 3, s, s] to float [b, 1 + (s / patch)^2, width], class token first.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -56,13 +46,7 @@ def build(config: EncoderConfig, seed: int) -> VisionTransformer:
 
 
 def config_of(model: VisionTransformer) -> EncoderConfig:
-    """Return the configuration of a square ViT, read off the model.
-
-    Raises
-    ------
-    MedDELError
-        The model is no plain ViT on square images and patches.
-    """
+    """Return the configuration of a plain ViT on square images and patches, or refuse another model."""
     if not isinstance(model, VisionTransformer):
         raise MedDELError(f"{type(model).__name__} is no plain ViT", fix=f"choose one such as {HUB_NAME}")
     size, patch = model.patch_embed.img_size, model.patch_embed.patch_size
@@ -78,15 +62,10 @@ def config_of(model: VisionTransformer) -> EncoderConfig:
 
 
 def statistics(model: VisionTransformer) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and standard deviation per channel (0 to 1, RGB) that the model's input is normalised with.
-
-    They are those of the published weights where the model has such, else ImageNet's.
-    """
+    """Return the mean and standard deviation per channel (0 to 1, RGB) of the model's training, else ImageNet's."""
     published = getattr(model, "pretrained_cfg", None) or {}
-    return (
-        tuple(published.get("mean", IMAGENET_DEFAULT_MEAN)),
-        tuple(published.get("std", IMAGENET_DEFAULT_STD)),
-    )
+    mean, std = published.get("mean", IMAGENET_DEFAULT_MEAN), published.get("std", IMAGENET_DEFAULT_STD)
+    return tuple(mean), tuple(std)
 
 
 def normalise(
@@ -94,29 +73,10 @@ def normalise(
     mean: tuple[float, ...] = IMAGENET_DEFAULT_MEAN,
     std: tuple[float, ...] = IMAGENET_DEFAULT_STD,
 ) -> Tensor:
-    """Scale uint8 images to about zero mean and unit variance.
-
-    Parameters
-    ----------
-    images : Tensor
-        uint8 [b, s, s, 3] or [b, 3, s, s], RGB, 0 to 255.
-    mean, std : tuple of float
-        Per channel, for values from 0 to 1: ImageNet's, or what `statistics` says of a published model.
-
-    Returns
-    -------
-    Tensor
-        float32 [b, 3, s, s] on the same device.
-
-    Raises
-    ------
-    MedDELError
-        Another dtype or another shape.
-    """
+    """Scale uint8 images, [b, s, s, 3] or [b, 3, s, s], to zero mean and unit variance: float32 [b, 3, s, s]."""
     if images.dtype != torch.uint8 or images.ndim != 4 or 3 not in (images.shape[1], images.shape[3]):
-        raise MedDELError(
-            f"images are {images.dtype} {tuple(images.shape)}", fix="pass uint8 [b, s, s, 3] or [b, 3, s, s]"
-        )
+        what = f"images are {images.dtype} {tuple(images.shape)}"
+        raise MedDELError(what, fix="pass uint8 [b, s, s, 3] or [b, 3, s, s]")
     if images.shape[3] == 3:
         images = images.permute(0, 3, 1, 2)
     centre = 255 * torch.tensor(mean, device=images.device).view(3, 1, 1)
@@ -125,13 +85,7 @@ def normalise(
 
 
 def save(model: VisionTransformer, config: EncoderConfig, path: Path) -> None:
-    """Write the weights as safetensors with `config` as metadata, atomically; equal weights give equal bytes.
-
-    Raises
-    ------
-    MedDELError
-        The folder can't be written or the disk is full.
-    """
+    """Write the weights as safetensors with `config` as metadata, atomically; equal weights give equal bytes."""
     weights = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
     mean, std = statistics(model)
     content = {"config": config.model_dump(), "mean": mean, "std": std}
@@ -140,13 +94,7 @@ def save(model: VisionTransformer, config: EncoderConfig, path: Path) -> None:
 
 
 def load(path: Path, device: str | torch.device = "cpu") -> tuple[VisionTransformer, EncoderConfig]:
-    """Return the encoder that `save` wrote to `path`, in evaluation mode, and its configuration.
-
-    Raises
-    ------
-    MedDELError
-        No such file, no safetensors, or not one that `save` wrote.
-    """
+    """Return the encoder which `save` wrote to `path`, in evaluation mode, and its configuration."""
     metadata = _metadata(path)
     if _CONFIG_KEY not in metadata:
         raise MedDELError("the weights carry no encoder configuration", path, "give a file that meddel wrote")
@@ -158,7 +106,7 @@ def load(path: Path, device: str | torch.device = "cpu") -> tuple[VisionTransfor
         raise MedDELError("no readable encoder configuration", path, "give a file that meddel wrote") from error
     config, state = validated(EncoderConfig, values), _read_state(path)
     patches = (config.image_size // config.patch_size) ** 2
-    # told before the model is built: who writes the file decides its size
+    # checked before the model is built: the file decides how large that is
     if (12 * config.depth * config.width + patches) * config.width > sum(tensor.numel() for tensor in state.values()):
         raise MedDELError("fewer weights than the file's own configuration asks for", path, "fetch or write it again")
     model = build(config, seed=0)
@@ -173,7 +121,7 @@ def hub(name: str = HUB_NAME, weights: Path | None = None) -> tuple[VisionTransf
     Parameters
     ----------
     name : str
-        A plain ViT of timm, such as ``vit_base_patch16_224`` (768-d, section 3.2). Ignored for a file of `save`.
+        A plain ViT of timm. Ignored for a file of `save`.
     weights : Path or None
         Weights as timm gives them (``.safetensors``, ``.pth``, ``.pt``, ``.bin``) or a file of `save`; None fetches
         them from the hub.
@@ -240,7 +188,7 @@ def _read_state(path: Path) -> dict[str, Tensor]:
 
 
 def _load_weights(model: VisionTransformer, state: dict[str, Tensor], path: Path) -> None:
-    """Load `state`; what only a head, a pooling layer or a decoder needs may be left over, nothing may be missing."""
+    """Load `state`, in which nothing may be missing; what only a head, a pooling or a decoder needs is left out."""
     foreign = ("head", "fc_norm", "decoder", "mask_token", "pre_logits")
     state = {key: value for key, value in state.items() if not key.startswith(foreign)}
     try:

@@ -1,7 +1,6 @@
 """Find the files of ``data_manifests``: facts on data sets, and the tables that the paper prints.
 
-They lie at the top of the source tree, which an editable install sees, and inside the package in a wheel
-(``meddel/data_manifests``). Every reader of them goes through `path`.
+They are at the top of the source tree, and in a wheel inside the package (``meddel/data_manifests``).
 """
 
 from __future__ import annotations
@@ -16,13 +15,7 @@ from meddel.errors import MedDELError
 
 @functools.cache
 def folder() -> Path:
-    """Return the folder ``data_manifests``, from the installed package or from the source tree.
-
-    Raises
-    ------
-    MedDELError
-        Neither place has it.
-    """
+    """Return the folder ``data_manifests``, from the installed package or from the source tree."""
     package = Path(__file__).resolve().parent
     for candidate in (package / "data_manifests", package.parents[1] / "data_manifests"):
         if candidate.is_dir():
@@ -31,18 +24,7 @@ def folder() -> Path:
 
 
 def path(name: str) -> Path:
-    """Return the path of one file of ``data_manifests``.
-
-    Parameters
-    ----------
-    name : str
-        Path inside the folder with forward slashes, such as ``"paper/table1_datadel.csv"``.
-
-    Raises
-    ------
-    MedDELError
-        There is no such file, or it lies elsewhere.
-    """
+    """Return the path of one file of ``data_manifests``, such as ``"local_sets.json"``; refuse paths outside."""
     found = folder() / name
     if not found.is_file() or not found.resolve().is_relative_to(folder().resolve()):
         raise MedDELError(f"no manifest {name!r}", folder(), "install meddel again")
@@ -56,7 +38,7 @@ def read_json(name: str) -> Any:
 
 @functools.cache
 def known_sets() -> dict[str, dict[str, str | None]]:
-    """Return what sets of known names show (``modality``) and what they are for (``role``), local sets and DataDEL's.
+    """Return ``modality`` and ``role`` of each set of a known name, local sets and DataDEL's.
 
     A role is ``pretraining``, ``downstream``, ``other`` (takes no part), or None where it depends on whether there are
     masks. All endoscopy, capsules too, is one modality.
@@ -67,5 +49,5 @@ def known_sets() -> dict[str, dict[str, str | None]]:
         facts = read_json(f"datadel/{part['name']}.json")
         modality = "endoscopy" if "endoscopy" in facts["del:modality"] else facts["del:modality"]
         known[part["name"]] = {"role": roles[facts["del:division"]], "modality": modality}
-    known["kvasir-sessile"]["role"] = "other"  # lies inside Kvasir-SEG: as a set of its own it would be counted twice
+    known["kvasir-sessile"]["role"] = "other"  # is inside Kvasir-SEG, and would be counted twice
     return known | read_json("local_sets.json")["sets"]

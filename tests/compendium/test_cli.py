@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 
 from compendium import cli
-from meddel import __version__, encoder
-from meddel import select as selectors
+from meddel import __version__, encoder, select
 from meddel.store import Store
 
 COMMANDS = ("run", "embed", "select", "normdel", "report")
@@ -140,7 +139,7 @@ def test_select_wants_a_ratio_or_a_threshold(meddel: Callable, photos: Path, wei
     assert not (tmp_path / "kept.csv").exists()
 
 
-@pytest.mark.parametrize("name", [name for name in selectors.names() if name != "hardness"])
+@pytest.mark.parametrize("name", [name for name in select.names() if name != "hardness"])
 def test_every_selector_selects_from_the_command_line(
     meddel: Callable, photos: Path, weights: Path, tmp_path: Path, name: str
 ) -> None:

@@ -11,9 +11,11 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from compendium import figures, published
-from meddel import evidence
+from compendium import figures, metrics, published
+from compendium.figures import style
+from meddel import evidence, select
 from meddel.errors import MedDELError
+from meddel.evidence import verdicts
 
 
 @pytest.fixture(scope="module")
@@ -59,8 +61,8 @@ def selection() -> tuple[np.ndarray, np.ndarray, pa.Table]:
 
 def test_published_figures_carry_the_published_numbers_in_their_alt_text():
     assert "ImageCLEFmed mIoU 70.95 against 72.02, NormDEL 66.26 against 56.59" in figures.alt(figures.fig1())
-    assert "CVC-300 63.7 against 61.2" in figures.alt(figures.fig3())
-    assert "CVC-300 57.8 against 60.2" in figures.alt(figures.fig4())
+    assert "CVC-300, MedDEL, 5 % 63.7" in figures.alt(figures.fig3())
+    assert "CVC-300, 0.05 57.8; CVC-300, 1.0 60.2" in figures.alt(figures.fig4())
     assert "random, 5 % 48.7" in figures.alt(figures.fig6())
 
 
@@ -77,7 +79,7 @@ def test_figure_3_draws_every_published_curve_to_its_end():
     assert len(axes) == 8
     ends = published.table3().set_index(["dataset", "ratio"]).miou
     for axis in axes:
-        everything, small = axis.get_lines()
+        everything, small = (line for line in axis.get_lines() if len(line.get_xdata()))
         assert everything.get_ydata()[-1] == pytest.approx(100 * ends[axis.get_title("left"), 1.0], abs=0.02)
         assert small.get_ydata()[-1] == pytest.approx(100 * ends[axis.get_title("left"), 0.05], abs=0.02)
 
@@ -85,12 +87,13 @@ def test_figure_3_draws_every_published_curve_to_its_end():
 def test_figures_of_a_run_have_one_panel_a_set_and_one_line_an_arm(scores):
     curves = figures.fig3(pa.Table.from_pandas(scores))
     assert [axis.get_title("left") for axis in curves.axes] == ["a", "b"]
-    assert len(curves.axes[0].get_lines()) == 4
+    lines = [line for line in curves.axes[0].get_lines() if len(line.get_xdata())]
+    assert len(lines) == 4
     expected = 100 * scores.query("set == 'a' and selector == 'none' and split == 'test' and epoch == 4").foreground_iou
-    assert curves.axes[0].get_lines()[0].get_ydata()[-1] == pytest.approx(expected.mean())
+    assert lines[0].get_ydata()[-1] == pytest.approx(expected.mean())
     points = figures.fig4(scores)
     assert [axis.get_title("left") for axis in points.axes] == ["a", "b"]
-    assert "a no pre-training at 0 %" in figures.alt(points)
+    assert "a, no pre-training, 0.0 3" in figures.alt(points)
 
 
 def test_several_heads_must_be_told_apart(scores):
@@ -109,7 +112,7 @@ def test_figure_2_counts_what_it_draws(selection):
     titles = [axis.get_title("left") for axis in figure.axes]
     assert re.search(r"4 of 4", titles[0])
     assert "4 images" in titles[1]
-    assert "4 stay" in titles[2]
+    assert "4 kept" in titles[2]
     assert "16 dropped as near duplicates" in figures.alt(figure)
     with pytest.raises(MedDELError, match="23 embeddings"):
         figures.fig2(embeddings[1:], table)
@@ -121,7 +124,7 @@ def test_figure_2_counts_what_it_draws(selection):
 def test_figure_5_shows_each_kept_image_before_its_neighbours(selection):
     _, images, table = selection
     figure = figures.fig5(images, table, groups=2, neighbours=3)
-    drawn = [axis.get_images()[0].get_array() for axis in figure.axes if axis.get_images()]
+    drawn = [axis.get_images()[0].get_array() for axis in figure.axes]
     assert len(drawn) == 8
     assert np.array_equal(drawn[0], images[0])
     assert np.array_equal(drawn[1], images[1])
@@ -161,6 +164,82 @@ def test_drawing_leaves_matplotlib_as_it_was():
     before = dict(mpl.rcParams)
     figures.fig1()
     assert dict(mpl.rcParams) == before
+
+
+def test_alpha_winners_cut_each_bar_where_the_winner_changes() -> None:
+    figure = figures.alpha_winners()
+    assert "5 % score highest on 8 of 8 sets" in figure.get_suptitle()
+    for row in metrics.winners(metrics.published_cells()).itertuples():
+        assert f"{100 * row.ratio:g} % from {row.alpha_low:.2g}" in figures.alt(figure)
+    many = pd.DataFrame({"dataset": "a", "selector": "meddel", "ratio": np.linspace(0.1, 0.9, 9)})
+    with pytest.raises(MedDELError, match="9 ratios win"):
+        figures.alpha_winners(many.assign(miou=0.1 + 0.5 * many.ratio**0.5))
+
+
+def test_pictures_of_clusters_and_of_the_farthest_images(selection):
+    _, images, table = selection
+    clusters = figures.cluster_pictures(images, table, [0, 3], columns=3)
+    assert len([axis for axis in clusters.axes if axis.images]) == 6
+    assert "cluster 3, 6 images, 1 kept" in figures.alt(clusters)
+    assert "24 are beyond eps = 0.05" in figures.alt(figures.farthest_pictures(images, table, 0.05, columns=4))
+
+
+def test_the_figure_of_sensitivity_puts_the_mean_of_sets_first(scores):
+    final = evidence.with_mean_of_sets(evidence.final_scores(scores))
+    figure = figures.sensitivity(final)
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == [f"{name}, probe" for name in (evidence.MEAN_SET, "a", "b")]
+    assert re.search(r"a probe: 3\d\.\d against 3\d\.\d", figures.alt(figure))
+
+
+def test_differences_put_the_mean_of_sets_first_and_name_every_difference() -> None:
+    rows = [
+        (name, "mlp", "meddel", ratio, verdicts.BEATS_RANDOM, 3, 0.01, -0.02, 0.04, "not testable at this scale")
+        for name in ("a set", evidence.MEAN_SET)
+        for ratio in (0.05, 0.2)
+    ]
+    columns = [*evidence.ARM, "claim", "seeds", "difference", "low", "high", "verdict"]
+    judged = pd.DataFrame(rows, columns=columns)
+    figure = figures.differences(judged, verdicts.BEATS_RANDOM, "mlp")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [evidence.MEAN_SET, "a set"]
+    assert "a set at 20 %: +1.0 points (-2.0 to +4.0)" in figures.alt(figure)
+    with pytest.raises(MedDELError, match="no differences"):
+        figures.differences(judged, verdicts.COMPARABLE, "mlp")
+
+
+def test_differences_of_all_selectors_show_both_intervals_and_the_verdict() -> None:
+    rows, wider = [], []
+    for selector, low, verdict in (("meddel", 0.005, "reproduced"), ("herding", -0.02, "not testable at this scale")):
+        arm = (evidence.MEAN_SET, "mlp", selector, 0.05)
+        rows.append((*arm, verdicts.beats_random(selector), 3, low + 0.02, low, low + 0.04, verdict))
+        rows.append((*arm, verdicts.comparable(selector), 3, 0.5, 0.4, 0.6, verdict))
+        wider.append((*arm, low - 0.001, low + 0.05))
+    judged = pd.DataFrame(rows, columns=[*evidence.ARM, "claim", "seeds", "difference", "low", "high", "verdict"])
+    resampled = pd.DataFrame(wider, columns=[*evidence.ARM, "low", "high"])
+    figure = figures.against_random(judged, resampled, evidence.MEAN_SET, "mlp")
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["MedDEL", "herding"]
+    text = figures.alt(figure)
+    assert "MedDEL at 5 %: +2.5 points (+0.5 to +4.5), (+0.4 to +5.5) over images too, reproduced" in text
+    assert "50.0" not in text
+    with pytest.raises(MedDELError, match="no differences to random"):
+        figures.against_random(judged, resampled, "another set", "mlp")
+
+
+def test_thresholds_of_a_ranking_are_drawn(selection):
+    embeddings, _, table = selection
+    index = pa.table({"id": table["id"], "video": pa.nulls(24, pa.string()), "frame": pa.nulls(24, pa.int32())})
+    made = {k: select.rank(embeddings, index, np.random.default_rng(0), k=k, iterations=5) for k in (2, 4, 8)}
+    assert "k = 4" in " ".join(figures.eta_curves(made).axes[0].get_legend_handles_labels()[1])
+    beyond = int((made[4].distance > made[4].distance.min()).sum())
+    figure = figures.distances(made[4], 0.9)
+    assert f"0 of 24 images are beyond eps" in figure.get_suptitle() and beyond > 0
+
+
+def test_no_two_colours_are_alike() -> None:
+    for count in (6, 16):
+        colours = np.array([mpl.colors.to_rgb(colour) for colour in style.colours(count)])
+        apart = np.linalg.norm(colours[:, None] - colours[None], axis=-1)[~np.eye(count, dtype=bool)]
+        assert apart.min() > 0.1
 
 
 def test_a_notebook_shows_a_figure_with_its_alt_text():

@@ -1,4 +1,4 @@
-"""The results record: what is kept of a run, and that the README shows just that."""
+"""The results record: what is kept of a run, and that the pages show just that."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from compendium.figures import read_alt
 from meddel import artefacts, study
 from meddel.config import Run
 from meddel.errors import MedDELError
-from tests.meddel.study_cases import draw_data, forget, run_of
+from tests.meddel.study_cases import draw_data, run_of
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RECORDS = sorted((REPOSITORY / "data_manifests" / "results").glob("*/summary.md"))
@@ -61,8 +61,7 @@ def test_record_keeps_one_test_score_per_training_with_its_provenance(run: Run, 
 def test_a_record_gives_the_study_back_without_computing_it(run: Run, tmp_path: Path) -> None:
     record.record(run, tmp_path / "tiny", "make study")
     other = run.model_copy(update={"out": tmp_path / "out"})
-    forget()
-    with study.ledger.taken(other, tmp_path / "tiny" / "cells"):
+    with study.ledger.synced(other, tmp_path / "tiny" / "cells"):
         study.run_study(other)
     assert not list(other.out.rglob("*.safetensors"))
     record.record(other, tmp_path / "again", "make study")
@@ -118,15 +117,16 @@ def test_the_record_of_a_notebook_is_what_it_has_shown(meddel: Callable, tmp_pat
 
 
 def test_insert_replaces_what_stood_between_the_marks() -> None:
-    readme = "before\n<!-- results: laptop -->\nold\n<!-- end of results -->\nafter\n"
-    once = record.insert(readme, "laptop", "new\n")
+    page = "before\n<!-- results: laptop -->\nold\n<!-- end of results -->\nafter\n"
+    once = record.insert(page, "laptop", "new\n")
     assert once == "before\n<!-- results: laptop -->\nnew\n<!-- end of results -->\nafter\n"
     assert record.insert(once, "laptop", "new") == once
     with pytest.raises(MedDELError, match="no place for the results 'paper'"):
-        record.insert(readme, "paper", "new")
+        record.insert(page, "paper", "new")
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.parent.name)
-def test_the_readme_shows_the_record_as_it_is(path: Path) -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert record.insert(readme, path.parent.name, path.read_text(encoding="utf-8")) == readme
+def test_the_pages_show_the_record_as_it_is(path: Path) -> None:
+    name = "faults.md" if path.parent.name == "faults" else "results.md"
+    page = (REPOSITORY / "docs" / name).read_text(encoding="utf-8")
+    assert record.insert(page, path.parent.name, path.read_text(encoding="utf-8")) == page

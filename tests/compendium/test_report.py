@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from compendium import claims, figures, notebook, report, tables
+from compendium import claims, figures, notebooks, report, tables
 from compendium.figures import style
 from meddel import artefacts, config
 from meddel.errors import MedDELError
@@ -47,8 +47,8 @@ def out(tmp_path: Path) -> Path:
     """A folder as a run leaves it."""
     run = config.run(out=tmp_path)
     for section in ("4.6", "3.2"):
-        notebook.conclude(run, section, {})
-    notebook.conclude(run, "1", {"storage": ("12 <b> & TB", "reproduced")})
+        notebooks.conclude(run, section, {})
+    notebooks.conclude(run, "1", {"storage": ("12 <b> & TB", "reproduced")})
     artefacts.write_table(tmp_path / "scores.parquet", scores())
     tables.table3(scores()).save(tmp_path / "tables", "table3")
     figure = plt.figure()

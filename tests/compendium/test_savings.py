@@ -12,8 +12,7 @@ from PIL import Image
 from compendium import figures, published, savings
 from compendium.figures.break_even import break_even as break_even_figure
 from compendium.figures.computing import computing as computing_figure
-from meddel import artefacts, config, study
-from meddel import select as selectors
+from meddel import artefacts, config, select, study
 from meddel.errors import MedDELError
 
 
@@ -52,7 +51,7 @@ def test_storage_weighs_the_files_that_are_kept(run: config.Run) -> None:
     assert table.bytes["all"] == sizes.sum()
     for selector in ("random", "meddel"):
         kept = study.selection(run, study.Cell(selector=selector, ratio=0.2, seed=0))["kept"].to_numpy()
-        assert table.images[selector] == kept.sum() == selectors.budget_for(0.2, 40) == 8
+        assert table.images[selector] == kept.sum() == select.budget_for(0.2, 40) == 8
         assert table.bytes[selector] == sizes[kept].sum()
         assert table.byte_share[selector] == pytest.approx(sizes[kept].sum() / sizes.sum())
         assert table.image_share[selector] == pytest.approx(0.2)

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -21,25 +22,43 @@ SIZE = (40, 32)
 def pack(name: str, tree: Tree) -> bytes:
     """An archive of the kind that its name tells; a name that leads to a tree is an archive inside it."""
     files = {inner: content if isinstance(content, bytes) else pack(inner, content) for inner, content in tree.items()}
-    stream = io.BytesIO()
     if name.endswith(".zip"):
-        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-            for inner, content in files.items():
-                archive.writestr(inner, content)
-    elif name.endswith(".rar"):
-        return stored_rar(files)
-    elif name.endswith((".tar", ".tar.gz")):
-        with tarfile.open(fileobj=stream, mode="w:gz" if name.endswith("gz") else "w:") as archive:
-            for inner, content in files.items():
-                info = tarfile.TarInfo(inner)
-                info.size = len(content)
-                archive.addfile(info, io.BytesIO(content))
-    else:
-        raise ValueError(name)
-    return stream.getvalue()
+        return zip_of(*files.items())
+    if name.endswith(".rar"):
+        return rar_of(*(Stored(inner.replace("/", "\\").encode(), content) for inner, content in files.items()))
+    return tar_of(*files.items(), compression={"tar": "", "tgz": "gz"}.get(name.split(".")[-1], name.split(".")[-1]))
 
 
-def stored_rar(files: Mapping[str, bytes]) -> bytes:
+def zip_of(*members: tuple[str | zipfile.ZipInfo, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members:
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+def tar_of(*members: tuple[str | tarfile.TarInfo, bytes], compression: str = "") -> bytes:
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode=f"w:{compression}") as archive:
+        for name, data in members:
+            info = tarfile.TarInfo(name) if isinstance(name, str) else name
+            info.size, info.mode = len(data), 0o6755
+            archive.addfile(info, io.BytesIO(data))
+    return content.getvalue()
+
+
+class Stored(NamedTuple):
+    """A member of a RAR archive that is stored as it is; `said` bytes are declared instead of its size."""
+
+    name: bytes
+    content: bytes
+    flags: int = 0
+    system: int = 2  # Windows
+    attributes: int = 0x20
+    said: int | None = None
+
+
+def rar_of(*members: Stored) -> bytes:
     """An archive of RAR 4 whose files are stored as they are."""
 
     def block(kind: int, flags: int, body: bytes) -> bytes:
@@ -47,11 +66,11 @@ def stored_rar(files: Mapping[str, bytes]) -> bytes:
         return struct.pack("<H", zlib.crc32(rest) & 0xFFFF) + rest
 
     parts = [b"Rar!\x1a\x07\x00", block(0x73, 0, bytes(6))]
-    for name, content in files.items():
-        inner = name.replace("/", "\\").encode("ascii")
-        sizes = struct.pack("<IIBII", len(content), len(content), 2, zlib.crc32(content), 0x5A210000)
-        body = sizes + struct.pack("<BBHI", 20, 0x30, len(inner), 0x20) + inner
-        parts += [block(0x74, 0x8000, body), content]
+    for member in members:
+        size = len(member.content) if member.said is None else member.said
+        sizes = struct.pack("<IIBII", len(member.content), size, member.system, zlib.crc32(member.content), 0)
+        body = sizes + struct.pack("<BBHI", 20, 0x30, len(member.name), member.attributes) + member.name
+        parts += [block(0x74, 0x8000 | member.flags, body), member.content]
     return b"".join([*parts, block(0x7B, 0x4000, b"")])
 
 

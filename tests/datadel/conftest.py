@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from datadel import cache
-from datadel.fetching import fetch
-from datadel.fetching.transfer import Patience
+from datadel import cache, fetch
+from datadel.download import RetryPolicy
 from datadel.manifest import Manifest, of_jsonld
 
 
@@ -32,8 +31,8 @@ class Page:
         Sent with it; they may replace what the server would say. An empty text leaves the header out.
     status : int
         Anything but 200 is sent without the content.
-    ranges : bool
-        Whether a part can be asked for.
+    ranges, conditional : bool
+        Whether a part can be asked for, and whether the server heeds a condition on that.
     cuts : int
         How many times the connection breaks at 60 % of what was asked for.
     gate : threading.Event or None
@@ -44,6 +43,7 @@ class Page:
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 200
     ranges: bool = True
+    conditional: bool = True
     cuts: int = 0
     gate: threading.Event | None = None
 
@@ -108,7 +108,11 @@ class _Handler(BaseHTTPRequestHandler):
     def _start(self, page: Page) -> int:
         wanted = self.headers.get("Range")
         condition = self.headers.get("If-Range")
-        unchanged = condition is None or condition in (page.headers.get("ETag"), page.headers.get("Last-Modified"))
+        unchanged = (
+            condition is None
+            or not page.conditional
+            or condition in (page.headers.get("ETag"), page.headers.get("Last-Modified"))
+        )
         return int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and page.ranges and unchanged else 0
 
     def _send_head(self, page: Page, start: int) -> None:
@@ -207,7 +211,7 @@ def take(data_root: Path) -> Callable[..., dict[str, list[Path]]]:
     """A function that fetches sets with their licences accepted, and gives up at the first failure of a server."""
 
     def call(*manifests: Manifest, **settings: Any) -> dict[str, list[Path]]:
-        return fetch.fetch(manifests, accept=True, patience=Patience(connect=5, read=30, retries=0), **settings)
+        return fetch.fetch(manifests, accept=True, policy=RetryPolicy(connect=5, read=30, retries=0), **settings)
 
     return call
 

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from datadel import fingerprint as module
-from datadel.decontaminate import COSINE, RADIUS
 from datadel.fingerprint import FINGERPRINT_SCHEMA, fingerprint, fingerprints, hashes, looks
+from datadel.overlap import COSINE, RADIUS
 from meddel import artefacts
 from meddel.errors import MedDELError
 from meddel.images import index
@@ -70,11 +70,10 @@ SURVIVED: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("change", SURVIVED.values(), ids=SURVIVED)
-@pytest.mark.parametrize("pixels", [True, False], ids=["in full", "reduced"])
-def test_a_changed_copy_is_near_and_other_pictures_are_not(change: Change, pixels: bool) -> None:
+def test_a_changed_copy_is_near_and_other_pictures_are_not(change: Change) -> None:
     pictures = [texture(seed) for seed in range(4)]
     before = [fingerprint(written(picture)) for picture in pictures]
-    after = [fingerprint(change(picture), pixels=pixels) for picture in pictures]
+    after = [fingerprint(change(picture)) for picture in pictures]
     for i, j in itertools.product(range(4), repeat=2):
         assert are_near(before[i], after[j]) == (i == j)
 
@@ -113,7 +112,6 @@ def test_equal_pixels_are_told_apart_from_nearly_equal_ones() -> None:
     other_shape = Image.frombytes("RGB", (picture.height, picture.width), picture.tobytes())
     different = [fingerprint(written(image))["pixels"] for image in (picture, changed, other_shape)]
     assert len(set(different)) == 3
-    assert fingerprint(same[0], pixels=False)["pixels"] is None
 
 
 @pytest.fixture
@@ -137,7 +135,7 @@ def test_the_table_follows_the_index_and_is_kept_with_its_provenance(pictures: p
         file.unlink()
     assert fingerprints(pictures, path).equals(made), "read, not made again"
     with pytest.raises(MedDELError, match=r"can't read an indexed image: .*0\.jpg.*; index the folder again"):
-        fingerprints(pictures, path, pixels=False)
+        fingerprints(pictures)
     assert fingerprints(pictures.slice(0, 0)).num_rows == 0
 
 

@@ -10,10 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-import pyarrow.compute as pc
 import pytest
 
-from datadel import manifest, prepare, sources
+from datadel import manifest, prepare
+from datadel.unpack import unpack_set
 from meddel.errors import MedDELError
 from meddel.images import index
 from tests.datadel.archives_by_hand import mask, pack, picture
@@ -117,20 +117,6 @@ def test_interrupted_it_completes_to_the_same_bytes(tmp_path: Path) -> None:
     assert files(broken) == files(tmp_path / "whole" / "set") and len(files(broken)) == 1201
 
 
-@pytest.mark.parametrize(
-    ("folder", "name", "pairs"), [("kvasir_seg", "kvasir-seg", 1000), ("cvc_clinicdb", "cvc-clinicdb", 612)]
-)
-def test_a_local_folder_of_real_images_is_a_source(
-    realdata: Path, tmp_path: Path, folder: str, name: str, pairs: int
-) -> None:
-    one = manifest.load(name)
-    table = prepare.prepare(one, sources.unpacked(one, realdata / folder), tmp_path / name)
-    assert table.num_rows == pairs == one.images and table["mask"].null_count == 0
-    assert set(table["source"].to_pylist()) == {name}
-    if name == "cvc-clinicdb":
-        assert pc.count_distinct(table["video"]).as_py() == 29
-
-
 def test_prepared_sets_are_a_folder_to_run_on(data_root: Path, tmp_path: Path) -> None:
     for name, key in (("kvasir-seg", "a"), ("kvasir-sessile", "b")):
         one = manifest.load(name)
@@ -138,11 +124,11 @@ def test_prepared_sets_are_a_folder_to_run_on(data_root: Path, tmp_path: Path) -
         tree = {f"{top}/images/{key}.jpg": picture(1), f"{top}/masks/{key}.jpg": mask(1, 9, "JPEG")}
         (tmp_path / name).mkdir()
         (tmp_path / name / one.archives[0].name).write_bytes(pack("x.zip", tree))
-        prepare.prepare(one, sources.unpacked(one, tmp_path / name), tmp_path / "all" / name)
+        prepare.prepare(one, unpack_set(one, tmp_path / name), tmp_path / "all" / name)
     table = index.build_index(tmp_path / "all")
     assert table["id"].to_pylist() == ["kvasir-seg/a", "kvasir-sessile/b"]
 
 
 def test_nothing_fetched_says_how_to_fetch(data_root: Path) -> None:
     with pytest.raises(MedDELError, match="meddel fetch kvasir-seg, or give --source"):
-        sources.unpacked(manifest.load("kvasir-seg"))
+        unpack_set(manifest.load("kvasir-seg"))

@@ -17,7 +17,7 @@ from endosim.instrument import NO_PARTS
 from endosim.optics import frame_cover
 from endosim.scene import build_scene
 from endosim.shade import POLYP
-from endosim.truth import gather_truth
+from endosim.generation import gather_truth
 from meddel.config import SyntheticConfig
 from meddel.errors import MedDELError
 

@@ -1,4 +1,4 @@
-"""The record of the faults that a test run survives, as a table, as text for the README, and where it comes from.
+"""The record of the faults that a test run survives, as a table, as text for a page, and where it comes from.
 
 ``pytest --record-faults FOLDER`` writes it; nothing in it is typed. Only what a test that passed has counted enters.
 """
@@ -17,7 +17,7 @@ import pytest
 from compendium import record
 from meddel import __version__, artefacts
 
-README = Path(__file__).resolve().parents[2] / "README.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 COLUMNS = ("fault", "in", "survived")
 Counts = Counter[tuple[str, str]]
 
@@ -43,12 +43,12 @@ class Recorder:
         """Write the record, unless a test failed or nothing was counted."""
         if self.counts and not self.failed:
             command = [".venv/bin/python", "-m", "pytest", *session.config.invocation_params.args]
-            ours = self.folder.resolve().parent == README.parent / "data_manifests" / "results"
-            write(self.folder, self.counts, command, README if ours else None)
+            ours = self.folder.resolve().parent == PAGE.parents[1] / "data_manifests" / "results"
+            write(self.folder, self.counts, command, PAGE if ours else None)
 
 
-def write(folder: Path, counts: Counts, command: list[str], readme: Path | None) -> None:
-    """Write ``faults.csv``, ``summary.md`` and ``provenance.json``; and into a README that has a place for it."""
+def write(folder: Path, counts: Counts, command: list[str], page: Path | None) -> None:
+    """Write ``faults.csv``, ``summary.md`` and ``provenance.json``; and into a page that has a place for it."""
     typed = shlex.join(command)
     # Before anything is written: what this leaves in the tree is no change that it was made with.
     made = {"command": typed, "version": __version__, "commit": artefacts.commit(), "machine": artefacts.machine()}
@@ -60,9 +60,9 @@ def write(folder: Path, counts: Counts, command: list[str], readme: Path | None)
     artefacts.write_json(folder / "provenance.json", made | {"python": sys.version.split()[0]})
     results = f"`{typed}`, version {made['version']}, commit {made['commit']}, on {made['machine']}.\n\n{table(counts)}"
     artefacts.write_text(folder / "summary.md", results)
-    text = "" if readme is None else readme.read_text(encoding="utf-8")
+    text = "" if page is None else page.read_text(encoding="utf-8")
     if f"<!-- results: {folder.name} -->" in text:
-        artefacts.write_text(readme, record.insert(text, folder.name, results))
+        artefacts.write_text(page, record.insert(text, folder.name, results))
 
 
 def table(counts: Counts) -> str:

@@ -17,7 +17,7 @@ from meddel import manifests
 from meddel.errors import MedDELError
 from meddel.images import read as images
 from meddel.images.index import read_index
-from meddel.store.sources import source_of
+from meddel.store import import_from
 
 atheris = importlib.import_module("atheris")  # no dependency: it is for few systems
 
@@ -35,7 +35,7 @@ def read_array(content: bytes, folder: Path) -> None:
         path = folder / f"x{suffix}"
         path.write_bytes(content)
         with suppress(MedDELError):
-            next(source_of(path, None).chunks(0, 2), None)
+            import_from(path, folder / "store")
 
 
 def read_rows(content: bytes, folder: Path) -> None:

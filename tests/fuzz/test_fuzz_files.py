@@ -16,15 +16,13 @@ import torch
 from hypothesis import strategies as st
 
 from datadel import layout, manifest
-from meddel import artefacts, config, encoder, manifests, study
-from meddel import select as selectors
+from meddel import artefacts, config, encoder, manifests, select, study
 from meddel.config import EncoderConfig, PretrainConfig, Profile, SegmentConfig, SelectConfig
 from meddel.errors import MedDELError
 from meddel.normdel import normdel
 from meddel.pretrain.loop import pretrain
 from meddel.scale import checkpoint
 from meddel.segment import IMAGES_SCHEMA, SCORES_SCHEMA
-from meddel.study.recipe import recipe
 from tests.conftest import TINY
 from tests.fuzz.mutations import mutated, mutated_json, mutated_text
 from tests.meddel.study_cases import draw_data, run_of
@@ -144,12 +142,12 @@ def ledger(tmp_path_factory: pytest.TempPathFactory) -> tuple[config.Run, Path]:
     with artefacts.recorded(folder / "x", "key", parameters={}):
         pass
     told = artefacts.read_provenance(folder / "x").model_dump(mode="json")
-    names = [recipe(run, *job) for job in study.jobs(run)]
+    names = list(study.ledger.recipes(run, study.jobs(run)).values())
     artefacts.write_json(folder / "seed-0.json", {name: {"scores": told, "pretraining": None} for name in names})
     for kind, schema in (("scores", SCORES_SCHEMA), ("images", IMAGES_SCHEMA)):
         rows = pa.Table.from_pylist([{} for _ in names], schema)
         artefacts.write_table(folder / f"seed-0.{kind}.parquet", rows.append_column("recipe", pa.array(names)))
-    assert study.ledger.restore(run, study.jobs(run), folder) == len(names) > 0
+    assert study.ledger.load(run, study.jobs(run), folder) == len(names) > 0
     return run, folder
 
 
@@ -163,7 +161,7 @@ def test_ledgers(fuzz: Callable, ledger: tuple[config.Run, Path], tmp_path: Path
         try:
             with suppress(MedDELError):
                 study.ledger.provenance(run, study.jobs(run), folder)
-                study.ledger.restore(run.model_copy(update={"out": tmp_path}), study.jobs(run), folder)
+                study.ledger.load(run.model_copy(update={"out": tmp_path}), study.jobs(run), folder)
         finally:
             (folder / name).write_bytes(good)
 
@@ -191,6 +189,6 @@ def test_numbers_of_the_score_and_the_ratio(fuzz: Callable) -> None:
         with suppress(MedDELError):
             assert 0 <= float(normdel(miou, ratio, alpha)) <= 1
         with suppress(MedDELError):
-            assert 1 <= selectors.budget_for(config.check_ratio(ratio), n) <= n
+            assert 1 <= select.budget_for(config.check_ratio(ratio), n) <= n
 
     fuzz("numbers", check, st.tuples(st.floats(), st.floats(), st.floats(), st.integers(1, 10**12)))

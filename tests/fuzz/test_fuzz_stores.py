@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zarr
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
@@ -140,19 +139,3 @@ def test_imports(fuzz: Callable, tmp_path: Path, kind: str) -> None:
             assert np.isfinite(store.embeddings).all()
 
     fuzz(f"import of {kind}", check, mutated(FILES[kind]))
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("form", [2, 3])
-def test_imports_of_zarr(fuzz: Callable, tmp_path: Path, form: int) -> None:
-    folder = tmp_path / "x.zarr"
-    zarr.create_array(str(folder), data=X, chunks=(4, DIM), zarr_format=form)
-    path = folder / (".zarray" if form == 2 else "zarr.json")
-
-    def check(content: bytes) -> None:
-        path.write_bytes(content)
-        shutil.rmtree(tmp_path / "store", ignore_errors=True)
-        with suppress(MedDELError):
-            assert import_from(folder, tmp_path / "store").rows > 0
-
-    fuzz("import of .zarr", check, mutated_text(json.loads(path.read_text())))

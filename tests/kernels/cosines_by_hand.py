@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from meddel_kernels.reference.pairs import unit_rows
+from meddel_kernels import unit_rows
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 """x [n, d]; order int64 [m]; offsets int64 [c + 1]."""
@@ -34,7 +34,7 @@ def row_max(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
     return cosine, partner
 
 
-def first_above(batch: Batch, threshold: float, greedy: bool) -> np.ndarray:
+def near_duplicates(batch: Batch, threshold: float, greedy: bool) -> np.ndarray:
     partner = np.full(len(batch[0]), -1, np.int64)
     for rows, exact in clusters(*batch):
         for j in range(1, len(rows)):
@@ -46,7 +46,7 @@ def first_above(batch: Batch, threshold: float, greedy: bool) -> np.ndarray:
     return partner
 
 
-def top(batch: Batch, m: int) -> tuple[np.ndarray, np.ndarray]:
+def top_neighbours(batch: Batch, m: int) -> tuple[np.ndarray, np.ndarray]:
     cosine, neighbour = np.full((len(batch[0]), m), -np.inf), np.full((len(batch[0]), m), -1, np.int64)
     for rows, exact in clusters(*batch):
         for j in range(len(rows)):
@@ -54,11 +54,3 @@ def top(batch: Batch, m: int) -> tuple[np.ndarray, np.ndarray]:
             best = others[np.argsort(-exact[j, others], kind="stable")][:m]
             cosine[rows[j], : len(best)], neighbour[rows[j], : len(best)] = exact[j, best], rows[best]
     return cosine, neighbour
-
-
-def gains(batch: Batch, best: np.ndarray, p: int) -> np.ndarray:
-    total = np.zeros(len(batch[0]), np.int64)
-    for rows, exact in clusters(*batch):
-        whole = np.rint(2.0**p * np.maximum(0.0, exact - best[rows][:, None]))
-        total[rows] = whole.astype(np.int64).sum(axis=0)
-    return total

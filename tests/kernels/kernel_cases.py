@@ -5,10 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+import pytest
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from meddel_kernels import KMeans
 
 Adversary = Callable[[np.random.Generator], np.ndarray]
+
+# Small whole numbers make ties and equal rows frequent, and every sum exact.
+GRIDS = hnp.arrays(np.float32, st.tuples(st.integers(1, 24), st.integers(1, 5)), elements=st.integers(-2, 2).map(float))
+
+
+def nearest_by_hand(x: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the nearest centroids and the distances to them, from all differences."""
+    squares = np.square(x.astype(np.float64)[:, None] - centroids.astype(np.float64)[None]).sum(axis=2)
+    return squares.argmin(axis=1), np.sqrt(squares.min(axis=1))
+
+
+def by_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the processor assign by bounds also where products alone would do."""
+    monkeypatch.setattr("meddel_kernels.cpu.assign.MOST", 0)
+    monkeypatch.setattr("meddel_kernels.cpu.assign.CHANGING", 2.0)
 
 
 def embeddings(n: int, d: int, seed: int, groups: int = 20, twins: float = 0.3) -> np.ndarray:

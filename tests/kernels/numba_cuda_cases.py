@@ -1,6 +1,6 @@
 """What every kernel of the back end numba-cuda must answer, in Numba's simulator or on a GPU.
 
-``test_kernels_numba_cuda.py`` starts these in a process of their own, since Numba asks for the simulator on import.
+``test_numba_cuda.py`` starts these in a process of their own, since Numba asks for the simulator on import.
 The simulator takes a millisecond for what a GPU does in a nanosecond, so the matrices are small.
 """
 
@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 from numba import cuda
 
-from meddel_kernels import fixed_point, numba_cuda, reference
-from meddel_kernels.numba_cuda import exact
+from meddel_kernels import fixed_point, numba_cuda, reference, unit_rows
+from meddel_kernels.cpu.exact import plan
 from meddel_kernels.numba_cuda.assign import assign_plain
-from meddel_kernels.numba_cuda.clusters import on_device, rows_at
-from meddel_kernels.numba_cuda.device import THREADS, blocks_for
+from meddel_kernels.numba_cuda.device import THREADS, blocks_for, on_device, rows_at
 from meddel_kernels.numba_cuda.row_max import row_max_plain
-from meddel_kernels.reference.pairs import unit_rows
 from tests.kernels import cosines_by_hand as by_hand
 from tests.kernels.kernel_cases import ADVERSARIES, Adversary, adversarial, embeddings, ragged
 
@@ -56,13 +54,13 @@ def test_nearest_centroids_and_distances(adversary: Adversary) -> None:
     expected = theirs.assign(centroids)
     np.testing.assert_array_equal(ours.assign(centroids, None), expected)
     plain = cuda.device_array(len(x), np.int32)
-    assign_plain[blocks_for(len(x)), THREADS](x, centroids, exact.plan(x.shape[1]), plain)
+    assign_plain[blocks_for(len(x)), THREADS](x, centroids, plan(x.shape[1]), plain)
     np.testing.assert_array_equal(plain.copy_to_host(), expected)
     np.testing.assert_array_equal(ours.squares(centroids, expected), theirs.squares(centroids, expected))
     held, wanted = np.full(len(x), np.inf), np.full(len(x), np.inf)
     for row in (4, 0):
-        ours.lower(held, row)
-        theirs.lower(wanted, row)
+        ours.min_distance(held, row)
+        theirs.min_distance(wanted, row)
         np.testing.assert_array_equal(held, wanted)
 
 
@@ -101,13 +99,13 @@ def test_greatest_cosines(adversary: Adversary) -> None:
     x = few(adversary, 20)
     order, offsets = ragged(len(x), 4, 2)
     order, offsets = order[:-2], np.minimum(offsets, len(x) - 2)  # two rows are in no cluster
-    results, told = [], []
+    results, counted = [], []
     for back_end in (numba_cuda, reference):
         results.append((np.full(len(x), -np.inf), np.full(len(x), -1)))
-        back_end.row_max(x, order, offsets, *results[-1], 1, told.append)
+        back_end.row_max(x, order, offsets, *results[-1], 1, counted.append)
     for ours, theirs in zip(*results, strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    assert told == 2 * list(np.diff(offsets))
+    assert counted == 2 * list(np.diff(offsets))
     clusters, m = on_device(x, order, offsets), len(order)
     best, position = cuda.device_array(m, np.float64), cuda.device_array(m, np.int64)
     row_max_plain[blocks_for(m), THREADS](clusters.unit, clusters.start, clusters.cuts, best, position)
@@ -117,14 +115,14 @@ def test_greatest_cosines(adversary: Adversary) -> None:
 
 @attacked
 @pytest.mark.parametrize("greedy", [False, True])
-def test_first_above_a_threshold(adversary: Adversary, greedy: bool) -> None:
+def test_near_duplicates(adversary: Adversary, greedy: bool) -> None:
     x = few(adversary, 16)
     order, offsets = ragged(len(x), 3, 3)
     # The threshold is one of the cosines: strictly greater is another answer than at least.
     for above in (np.quantile(cosines(x), 0.6, method="lower"), -1.0):
         partner = np.full(len(x), -1)
-        numba_cuda.first_above(x, order, offsets, above, greedy, partner, 1, None)
-        np.testing.assert_array_equal(partner, by_hand.first_above((x, order, offsets), float(above), greedy))
+        numba_cuda.near_duplicates(x, order, offsets, above, greedy, partner, 1, None)
+        np.testing.assert_array_equal(partner, by_hand.near_duplicates((x, order, offsets), float(above), greedy))
 
 
 def test_a_chain_is_removed_whole_or_every_second() -> None:
@@ -133,7 +131,7 @@ def test_a_chain_is_removed_whole_or_every_second() -> None:
     x = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     for greedy in (False, True):
         partner = np.full(12, -1)
-        numba_cuda.first_above(x, np.arange(12), np.array([0, 12]), np.cos(0.15), greedy, partner, 1, None)
+        numba_cuda.near_duplicates(x, np.arange(12), np.array([0, 12]), np.cos(0.15), greedy, partner, 1, None)
         expected = np.arange(12) - 1
         expected[:: 2 if greedy else 12] = -1
         np.testing.assert_array_equal(partner, expected)
@@ -144,31 +142,18 @@ def test_a_chain_is_removed_whole_or_every_second() -> None:
 def test_most_alike_rows(adversary: Adversary, m: int) -> None:
     x = few(adversary, 14)
     order, offsets = ragged(len(x), 3, 4)
-    expected = by_hand.top((x, order, offsets), m)
+    expected = by_hand.top_neighbours((x, order, offsets), m)
     found = np.full((len(x), m), -np.inf), np.full((len(x), m), -1)
-    numba_cuda.top(x, order, offsets, *found, 1, None)
+    numba_cuda.top_neighbours(x, order, offsets, *found, 1, None)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-@attacked
-@pytest.mark.parametrize("p", [fixed_point.power(14, 2.0), 9])
-def test_facility_location_gains(adversary: Adversary, p: int) -> None:
-    x = few(adversary, 14)
-    order, offsets = ragged(len(x), 3, 5)
-    best = np.random.default_rng(0).uniform(-1, 1, size=len(x))
-    expected = by_hand.gains((x, order, offsets), best, p)
-    found = np.zeros(len(x), np.int64)
-    numba_cuda.gains(x, order, offsets, best, p, found, 1, None)
-    np.testing.assert_array_equal(found, expected)
-
-
 def test_no_rows_in_clusters() -> None:
     x, order, offsets = np.eye(3), np.zeros(0, np.int64), np.zeros(3, np.int64)
-    cosine, partner, told = np.full(3, -np.inf), np.full(3, -1), []
-    numba_cuda.row_max(x, order, offsets, cosine, partner, 1, told.append)
-    numba_cuda.first_above(x, order, offsets, 0.5, True, partner, 1, told.append)
-    numba_cuda.top(x, order, offsets, cosine[:, None], partner[:, None], 1, told.append)
-    numba_cuda.gains(x, order, offsets, cosine, 10, partner, 1, told.append)
-    assert told == [0] * 8
+    cosine, partner, counted = np.full(3, -np.inf), np.full(3, -1), []
+    numba_cuda.row_max(x, order, offsets, cosine, partner, 1, counted.append)
+    numba_cuda.near_duplicates(x, order, offsets, 0.5, True, partner, 1, counted.append)
+    numba_cuda.top_neighbours(x, order, offsets, cosine[:, None], partner[:, None], 1, counted.append)
+    assert counted == [0] * 6
     assert (partner == -1).all() and (cosine == -np.inf).all()

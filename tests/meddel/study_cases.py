@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from meddel import study
 from meddel.config import Profile, Run, validated
 
 PROFILE = {
@@ -49,9 +48,3 @@ def draw_data(folder: Path) -> Path:
 def run_of(data: Path, out: Path, **changes: object) -> Run:
     """The run on the data, with other settings where they are given."""
     return Run(profile=validated(Profile, PROFILE | changes), data=data, out=out)
-
-
-def forget() -> None:
-    """Forget what is kept in memory, as a new process has."""
-    for cached in (study.study_index, study.study_pixels, study.segmentation_set, study.pool, study.store):
-        cached.cache_clear()

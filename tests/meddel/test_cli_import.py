@@ -6,12 +6,10 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
-import faiss
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zarr
 from safetensors.numpy import save_file
 
 from meddel.images import index
@@ -21,19 +19,11 @@ N, DIM = 30, 6
 X = np.random.default_rng(0).standard_normal((N, DIM)).astype(np.float32)
 
 
-def to_faiss(path: Path) -> None:
-    flat = faiss.IndexFlatIP(DIM)
-    flat.add(X)
-    faiss.write_index(flat, str(path))
-
-
 WAYS: dict[str, Callable[[Path], object]] = {
     "x.npy": lambda path: np.save(path, X),
     "x.npz": lambda path: np.savez(path, X),
     "x.safetensors": lambda path: save_file({"x": X}, path),
     "x.parquet": lambda path: pq.write_table(pa.table({"x": list(X)}), path),
-    "x.faiss": to_faiss,
-    "x.zarr": lambda path: zarr.create_array(str(path), data=X),
 }
 
 

@@ -1,17 +1,17 @@
-"""What an assignment leaves for the next one: who else may be nearest, so that most rows need not look again.
+"""What an assignment leaves for the next one: which other centroids may be nearest, so that most rows skip the screen.
 
 Kept for each row are its centroid, an upper bound of the distance to it, a short list of other centroids with lower
 bounds of theirs, and one lower bound, `rest`, for all that are not listed. When the centroids have moved, centroid c by
 at most m_c, the triangle inequality keeps them true:
 
-    upper + m_own,    low_c - m_c,    rest - m    with m >= m_c for every c that is not listed.
+    upper + m_nearest,    low_c - m_c,    rest - m    with m >= m_c for every c that is not listed.
 
-One centroid that jumps would ruin `rest` for everybody. So the `PANEL` centroids that moved most, the *movers*, don't
-count in m: each row screens them instead, with one panel of products, and lists those that may be nearer than its rest.
+One centroid that jumps would ruin `rest` for everybody. So the `TILE` centroids that moved most, the *movers*, don't
+count in m: each row screens them instead, with one tile of products, and lists those that may be nearer than its rest.
 (Yinyang's groups, Ding et al. 2015, with a group made anew in every iteration, and Elkan's bounds for the few that
 matter.) Of a row with ``upper < low_c`` for all listed, and ``upper < rest``, not even x is read.
 
-Bounds are float32, in the unit of ``nearest``'s second tier. Every step errs to the safe side by `AWAY`, four times
+Bounds are float32, in the unit of ``refine.Table.rounded``. Every step errs to the safe side by `AWAY`, four times
 what float32 arithmetic can lose in it.
 """
 
@@ -21,8 +21,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meddel_kernels.cpu.lean import lean
-from meddel_kernels.cpu.microkernel import PANEL
+from meddel_kernels.cpu.llvm import TILE, njit_raw
 
 LISTED = 16
 AWAY = np.float32(2.0**-22)
@@ -30,43 +29,22 @@ FAR = np.float32(3e38)
 
 
 class Bounds(NamedTuple):
-    """Bounds of n rows.
+    """Bounds of n rows."""
 
-    Attributes
-    ----------
-    own : int32 [n]
-        The nearest centroid when the bounds were made.
-    upper, rest : float32 [n]
-    count : int32 [n]
-        How many centroids are listed.
-    listed : int32 [n, LISTED]
-    low : float32 [n, LISTED]
-    """
-
-    own: np.ndarray
-    upper: np.ndarray
-    rest: np.ndarray
-    count: np.ndarray
-    listed: np.ndarray
-    low: np.ndarray
+    nearest: np.ndarray  # int32 [n]: the nearest centroid when the bounds were made
+    upper: np.ndarray  # float32 [n]
+    rest: np.ndarray  # float32 [n]
+    count: np.ndarray  # int32 [n]: how many centroids are listed
+    listed: np.ndarray  # int32 [n, LISTED]
+    low: np.ndarray  # float32 [n, LISTED]
 
 
 class Moved(NamedTuple):
-    """How far the centroids moved since the bounds were made.
+    """How far the centroids moved since the bounds were made."""
 
-    Attributes
-    ----------
-    by : float32 [k]
-        m_c, rounded upwards.
-    others : float32
-        m: the greatest of those that are no movers.
-    movers : int32 [p]
-        At most `PANEL`, ascending.
-    """
-
-    by: np.ndarray
-    others: np.float32
-    movers: np.ndarray
+    by: np.ndarray  # float32 [k]: m_c, rounded upwards
+    others: np.float32  # m: the greatest of those that are no movers
+    movers: np.ndarray  # int32 [p]: at most TILE, ascending
 
 
 NOT_MOVED = Moved(np.empty(0, np.float32), np.float32(0), np.empty(0, np.int32))
@@ -74,7 +52,7 @@ NOT_MOVED = Moved(np.empty(0, np.float32), np.float32(0), np.empty(0, np.int32))
 
 
 def no_bounds(n: int) -> Bounds:
-    """Return room for the bounds of n rows."""
+    """Return empty bounds of n rows."""
     return Bounds(
         np.empty(n, np.int32), np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.int32),
         np.empty((n, LISTED), np.int32), np.empty((n, LISTED), np.float32),
@@ -87,15 +65,15 @@ def moved(before: np.ndarray, after: np.ndarray, unit: float) -> Moved:
     length = np.sqrt(np.einsum("ij,ij->i", difference, difference))
     by = (np.where(length > 0, length * (1 + 2.0**-20) + 2.0**-60, 0.0)).astype(np.float32)
     order = np.argsort(by, kind="stable")[::-1]
-    count = int((by[order[:PANEL]] > 0).sum())
+    count = int((by[order[:TILE]] > 0).sum())
     others = by[order[count]] if count < len(by) else np.float32(0)
     return Moved(by, others, np.sort(order[:count]).astype(np.int32))
 
 
-@lean()
+@njit_raw()
 def carry(b: Bounds, i: int, m: Moved) -> float:
     """Bring the bounds of row `i` up to date, but for the movers that are not listed; return the least lower bound."""
-    b.upper[i] = (b.upper[i] + m.by[b.own[i]]) * (np.float32(1) + AWAY)
+    b.upper[i] = (b.upper[i] + m.by[b.nearest[i]]) * (np.float32(1) + AWAY)
     rest = b.rest[i]
     rest = np.float32(max(np.float32(0), rest - m.others - rest * AWAY)) if rest < FAR else rest
     b.rest[i] = least = rest
@@ -107,7 +85,7 @@ def carry(b: Bounds, i: int, m: Moved) -> float:
     return least
 
 
-@lean()
+@njit_raw()
 def note(b: Bounds, i: int, centroid: int, low: float) -> None:
     """List a centroid of row `i` with its lower bound; where the list is full, the farthest joins the rest."""
     count = b.count[i]

@@ -3,17 +3,17 @@
 Formula. ``distance(i, j) = sum_k popcount(a[i, k] ^ b[j, k])`` over w words of 64 bits; kept where it is at most the
 radius.
 
-The columns lie word by word, so that LLVM turns the loop over them into vectors of words (``vpopcntq`` with AVX-512,
-table look-ups of nibbles with less). A row meets 256 columns at a time, of which only the least distance is computed:
-three instructions for eight pairs. Where that is above the radius, as nearly everywhere, nothing is written. The
-distance over one or two words is at most that over all, so that of longer hashes the first word or two are computed
+The columns are stored word by word, so that LLVM turns the loop over them into vectors of words (``vpopcntq`` with
+AVX-512, table look-ups of nibbles with less). A row meets 256 columns at a time, of which only the least distance is
+computed: three instructions for eight pairs. Where that is above the radius, as nearly everywhere, nothing is written.
+The distance over one or two words is at most that over all, so that of longer hashes the first word or two are computed
 alone, unless the radius is so large that they would settle little. Whole numbers: exact, whatever the order.
 
 Contract. `a` uint64 [n, w] and `b` uint64 [w, m], contiguous. Bytes read: 8 w a row and, in tiles of 4,096 columns that
 stay in the first-level cache, 8 w m for each range of rows. Extra memory: 8 w m bytes for the columns, and about 100
 bytes for a pair that is found.
 
-Ladder, hashes against themselves, two cores of a Zen 5 (``make bench``):
+Ladder, hashes against themselves, two cores of a Zen 5:
 
 | version | 100,000 of 64 bits, radius 8 | 30,000 of 256 bits, radius 40 |
 | --- | ---: | ---: |
@@ -27,12 +27,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numba
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 
-from meddel_kernels.cpu.lean import lean
+from meddel_kernels.cpu.llvm import njit, njit_raw, ones
 from meddel_kernels.cpu.threads import share_out
 
 _CHUNK, _TILE = 256, 4096
@@ -40,31 +37,25 @@ _ONE, _TWO = 20, 45  # radii below which random hashes rarely pass for near by t
 _AT_ONCE = 1 << 34  # pairs between two looks at the keyboard: seconds
 
 
-@intrinsic
-def _ones(typing, word):
-    """Return the number of bits that are set in a uint64."""
-    return types.uint64(types.uint64), lambda context, builder, signature, arguments: builder.ctpop(arguments[0])
-
-
-@lean()
+@njit_raw()
 def _least(word: np.uint64, others: np.ndarray) -> np.uint64:
     """Return the least distance of a word to others."""
     least = np.uint64(64)
     for j in range(len(others)):
-        least = min(least, _ones(word ^ others[j]))
+        least = min(least, ones(word ^ others[j]))
     return least
 
 
-@lean()
+@njit_raw()
 def _least_of_two(word: np.uint64, others: np.ndarray, word2: np.uint64, others2: np.ndarray) -> np.uint64:
     """Return the least distance of two words to others."""
     least = np.uint64(128)
     for j in range(len(others)):
-        least = min(least, _ones(word ^ others[j]) + _ones(word2 ^ others2[j]))
+        least = min(least, ones(word ^ others[j]) + ones(word2 ^ others2[j]))
     return least
 
 
-@lean()
+@njit_raw()
 def _screen(a: np.ndarray, i: int, b: np.ndarray, first: int, last: int, words: int) -> np.uint64:
     """Return a bound of the least distance of row i to columns `first` to `last`, from 0 to 2 words."""
     if words == 0:
@@ -74,17 +65,17 @@ def _screen(a: np.ndarray, i: int, b: np.ndarray, first: int, last: int, words: 
     return _least_of_two(a[i, 0], b[0, first:last], a[i, 1], b[1, first:last])
 
 
-@lean()
+@njit_raw()
 def _add(word: np.uint64, others: np.ndarray, distances: np.ndarray) -> np.uint64:
     """Add a word's distances to others to `distances` (uint64); return the least sum."""
     least = np.uint64(2**63)
     for j in range(len(others)):
-        distances[j] += _ones(word ^ others[j])
+        distances[j] += ones(word ^ others[j])
         least = min(least, distances[j])
     return least
 
 
-@numba.njit(cache=True, nogil=True)
+@njit()
 def _pairs(a: np.ndarray, b: np.ndarray, radius: int, within: bool, start: int, stop: int) -> np.ndarray:
     """Return the pairs of rows `start` to `stop`, int64 [p, 3], tile after tile; `within`: those with i < j."""
     (words, columns), limit = b.shape, np.uint64(radius)
@@ -116,7 +107,7 @@ def _pairs(a: np.ndarray, b: np.ndarray, radius: int, within: bool, start: int, 
 def near(
     a: np.ndarray, b: np.ndarray, radius: int, within: bool, threads: int, callback: Callable[[int], None] | None
 ) -> np.ndarray:
-    """Return all pairs as ``reference.hamming.near`` does; `callback` is told of rows that are done."""
+    """Return all pairs as ``hamming.near`` does; `callback` is called with numbers of rows that are done."""
     a, columns = np.ascontiguousarray(a), np.ascontiguousarray(b.T)
     parts: dict[int, np.ndarray] = {-1: np.empty((0, 3), np.int64)}
     span = max(8 * threads, _AT_ONCE // max(1, len(b)))

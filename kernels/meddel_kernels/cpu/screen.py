@@ -22,79 +22,55 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
-from meddel_kernels.cpu.lean import lean
-from meddel_kernels.cpu.microkernel import PANEL, ROWS
+from meddel_kernels.cpu.llvm import ROWS, TILE, njit, njit_raw
 from meddel_kernels.cpu.unit_rows import Unit, largest
 
 ROUNDING = np.float32(2.0**-22)
 _SAMPLE = 64
 
 
-class Lead(NamedTuple):
-    """The leads of f rows.
+class UnitCodes(NamedTuple):
+    """f unit rows in int8."""
 
-    Attributes
-    ----------
-    position : int64 [f]
-        Where they stand in the cluster, ascending.
-    q : int8 [f + 6, l]
-        l is a multiple of 4; the six rows more are for the microkernel's last tile.
-    shift : int32 [f]
-        128 times the sums of the rows of q.
-    scale, length, error, residual, offset : float32 [f]
-        s, ``|s q|``, e, r and o.
-    """
-
-    position: np.ndarray
-    q: np.ndarray
-    shift: np.ndarray
-    scale: np.ndarray
-    length: np.ndarray
-    error: np.ndarray
-    residual: np.ndarray
-    offset: np.ndarray
+    position: np.ndarray  # int64 [f]: in the cluster, ascending
+    q: np.ndarray  # int8 [f + 6, l]: l is a multiple of 4; six rows more are for `llvm.multiply`
+    shift: np.ndarray  # int32 [f]: 128 times the sums of the rows of q
+    scale: np.ndarray  # float32 [f]: s
+    length: np.ndarray  # float32 [f]: |s q|
+    error: np.ndarray  # float32 [f]: e
+    residual: np.ndarray  # float32 [f]: r
+    offset: np.ndarray  # float32 [f]: o
 
 
 class Screen(NamedTuple):
-    """A cluster of m rows as its screen sees it.
+    """A cluster of m rows as its screen sees it."""
 
-    Attributes
-    ----------
-    leads : Lead
-        Of all m rows.
-    panels : uint8 [ceil(m / 64), l / 4, 64, 4]
-        The same q as the microkernel wants its columns.
-    slack : float32 [1]
-        b.
-    """
-
-    leads: Lead
-    panels: np.ndarray
-    slack: np.ndarray
+    codes: UnitCodes  # of all m rows
+    tiles: np.ndarray  # uint8 [ceil(m / 64), l / 4, 64, 4]: the same q, packed as columns for `llvm.multiply`
+    slack: np.ndarray  # float32 [1]: b
 
 
-@lean()
-def wrong_by(d: int) -> float:
+@njit_raw()
+def cosine_error(d: int) -> float:
     """Return w, the error of a float32 cosine of rows of width `d`."""
     return np.float32((d + 16) * 2.0**-24)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit()
 def empty_screen(m: int, d: int, width: int) -> Screen:
-    """Return the screen of a cluster of m rows of width `d` along `width` directions, for `fill` to fill."""
+    """Return an empty screen of a cluster of m rows of width `d` along `width` directions."""
     wide = -(-width // 4) * 4
-    leads = Lead(
+    codes = UnitCodes(
         np.arange(m), np.zeros((m + ROWS, wide), np.int8), np.empty(m, np.int32), np.empty(m, np.float32),
         np.empty(m, np.float32), np.empty(m, np.float32), np.zeros(m, np.float32), np.empty(m, np.float32),
     )  # fmt: skip
-    slack = np.full(1, 4 * wrong_by(d) + np.float32(2.0**-13), np.float32)
-    return Screen(leads, np.empty((-(-m // PANEL), wide // 4, PANEL, 4), np.uint8), slack)
+    slack = np.full(1, 4 * cosine_error(d) + np.float32(2.0**-13), np.float32)
+    return Screen(codes, np.empty((-(-m // TILE), wide // 4, TILE, 4), np.uint8), slack)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit()
 def centre_of(u: Unit) -> np.ndarray:
     """Return the mean of some of the unit rows, float32 [d]."""
     m = u.rows.shape[0]
@@ -106,26 +82,41 @@ def centre_of(u: Unit) -> np.ndarray:
     return centre / np.float32(count)
 
 
-@lean(fastmath=True)
+@njit_raw(fastmath=True)
 def _add(x: np.ndarray, i: int, inverse: float, total: np.ndarray) -> None:
     for column in range(total.shape[0]):
         total[column] += np.float32(x[i, column] * inverse)
 
 
-@numba.njit(cache=True, nogil=True)
-def fill(u: Unit, centre: np.ndarray, s: Screen, first: int, last: int) -> None:
-    """Fill the screen for positions `first`, a multiple of 64, to `last`, along all directions."""
-    row, wrong = np.zeros(s.leads.q.shape[1], np.float32), wrong_by(centre.shape[0])
-    half = np.float32(0.5) * dot(centre, centre)
+@njit()
+def fill(u: Unit, centre: np.ndarray, basis: np.ndarray, s: Screen, first: int, last: int) -> None:
+    """Fill the screen for positions `first`, a multiple of 64, to `last`.
+
+    `basis` is float32 [l, d], directions; l = 0: all of them. Along a basis, with ``g = (d + 16) 2^-24`` and ``|v| <=
+    2``, each of the l values of ``a = V^T v`` errs by at most 2 g, so that `a` is wrong by ``2 g sqrt(l)``; and ``|v -
+    V a|^2 <= |v|^2 - |a|^2 + z`` with ``z = 8 g (1 + sqrt(l)) + 2^-15``, where 2^-15 is for V, which float32 leaves
+    orthonormal to 2^-18 for up to 256 directions.
+    """
+    wide, along = basis.shape[0], np.empty(basis.shape[0], np.float32)
+    row, wrong = np.zeros(max(s.codes.q.shape[1], centre.shape[0]), np.float32), cosine_error(centre.shape[0])
+    root, half = np.float32(np.sqrt(wide)), np.float32(0.5) * _dot(centre, centre)
+    missing = 8 * wrong * (1 + root) + np.float32(2.0**-15)
     for at in range(first, last):
-        centred(u.x, u.rows[at], u.inverse[at], centre, row)
-        s.leads.offset[at] = dot(row, centre) + half
-        quantise(row, at, s.leads, wrong, ROUNDING)
-    pack(s, first, last)
+        _centre(u.x, u.rows[at], u.inverse[at], centre, row)
+        s.codes.offset[at] = _dot(row, centre) + half
+        if wide == 0:
+            _quantize(row, at, s.codes, wrong, ROUNDING)
+            continue
+        for number in range(wide):
+            along[number] = _dot(row, basis[number])
+        across = max(np.float32(0), _dot(row, row) - _dot(along, along))
+        s.codes.residual[at] = np.sqrt(across + missing)
+        _quantize(along, at, s.codes, wrong, 2 * wrong * root)
+    _pack(s, first, last)
 
 
-@lean(fastmath=True)
-def dot(a: np.ndarray, b: np.ndarray) -> float:
+@njit_raw(fastmath=True)
+def _dot(a: np.ndarray, b: np.ndarray) -> float:
     """Return the float32 product of two vectors, as long as the second."""
     total = np.float32(0)
     for column in range(b.shape[0]):
@@ -133,26 +124,26 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
     return total
 
 
-@lean(fastmath=True)
-def centred(x: np.ndarray, i: int, inverse: float, centre: np.ndarray, row: np.ndarray) -> None:
+@njit_raw(fastmath=True)
+def _centre(x: np.ndarray, i: int, inverse: float, centre: np.ndarray, row: np.ndarray) -> None:
     """Write v to `row`."""
     for column in range(centre.shape[0]):
         row[column] = np.float32(x[i, column] * inverse) - centre[column]
 
 
-@lean()
-def quantise(row: np.ndarray, at: int, leads: Lead, wrong: float, error: float) -> None:
-    """Round `a` (float32 [l], wrong by `error`) to int8 and write its lead."""
+@njit_raw()
+def _quantize(row: np.ndarray, at: int, codes: UnitCodes, wrong: float, error: float) -> None:
+    """Round `a` (float32 [l], wrong by `error`) to int8 and write its codes."""
     scale = np.float32(largest(row)) / np.float32(127)
     inverse = np.float32(1) / scale if scale > np.float32(1e-30) else np.float32(0)
-    total, square, rest = _round(row, scale, inverse, leads.q[at])
-    leads.shift[at] = 128 * total
-    leads.scale[at] = scale
-    leads.length[at] = scale * np.sqrt(square) * (1 + wrong)
-    leads.error[at] = np.sqrt(rest) * (1 + wrong) + error
+    total, square, rest = _round(row, scale, inverse, codes.q[at])
+    codes.shift[at] = 128 * total
+    codes.scale[at] = scale
+    codes.length[at] = scale * np.sqrt(square) * (1 + wrong)
+    codes.error[at] = np.sqrt(rest) * (1 + wrong) + error
 
 
-@lean(fastmath=True)
+@njit_raw(fastmath=True)
 def _round(row: np.ndarray, scale: float, inverse: float, q: np.ndarray) -> tuple[int, float, float]:
     """Write whole numbers to `q`; return their sum, and the squared lengths of q and of what is missing."""
     total, square, missing = np.int32(0), np.float32(0), np.float32(0)
@@ -167,34 +158,34 @@ def _round(row: np.ndarray, scale: float, inverse: float, q: np.ndarray) -> tupl
     return total, square, missing
 
 
-@lean()
-def pack(s: Screen, first: int, last: int) -> None:
-    """Pack q of positions `first`, a multiple of 64, to `last`; what is missing of the last panel is zeros."""
-    words, panels = s.leads.q.view(np.int32), s.panels.view(np.int32)
+@njit_raw()
+def _pack(s: Screen, first: int, last: int) -> None:
+    """Pack q of positions `first`, a multiple of 64, to `last`; what is missing of the last tile is zeros."""
+    words, tiles = s.codes.q.view(np.int32), s.tiles.view(np.int32)
     flip = np.int32(-0x7F7F7F80)  # adds 128 to each of four bytes
-    for panel in range(first // PANEL, -(-last // PANEL)):
-        stop = min(last - panel * PANEL, PANEL)
+    for tile in range(first // TILE, -(-last // TILE)):
+        stop = min(last - tile * TILE, TILE)
         for column in range(stop):
             for quad in range(words.shape[1]):
-                panels[panel, quad, column, 0] = words[panel * PANEL + column, quad] ^ flip
-        for column in range(stop, PANEL):
-            panels[panel, :, column, 0] = flip
+                tiles[tile, quad, column, 0] = words[tile * TILE + column, quad] ^ flip
+        for column in range(stop, TILE):
+            tiles[tile, :, column, 0] = flip
 
 
-@numba.njit(cache=True, nogil=True)
-def apart(leads: Lead) -> Lead:
-    """Return leads that `move` can pack more closely in the same q."""
-    return Lead(
-        leads.position.copy(), leads.q, leads.shift.copy(), leads.scale.copy(), leads.length.copy(),
-        leads.error.copy(), leads.residual.copy(), leads.offset.copy(),
+@njit()
+def copied(codes: UnitCodes) -> UnitCodes:
+    """Return codes which `copy_row` can pack more closely in the same q."""
+    return UnitCodes(
+        codes.position.copy(), codes.q, codes.shift.copy(), codes.scale.copy(), codes.length.copy(),
+        codes.error.copy(), codes.residual.copy(), codes.offset.copy(),
     )  # fmt: skip
 
 
-@lean()
-def move(leads: Lead, at: int, to: Lead, number: int) -> None:
-    """Copy row `at` of `leads` to row `number` of `to`."""
-    for column in range(leads.q.shape[1]):
-        to.q[number, column] = leads.q[at, column]
-    to.position[number], to.shift[number], to.scale[number] = leads.position[at], leads.shift[at], leads.scale[at]
-    to.length[number], to.error[number] = leads.length[at], leads.error[at]
-    to.residual[number], to.offset[number] = leads.residual[at], leads.offset[at]
+@njit_raw()
+def copy_row(codes: UnitCodes, at: int, to: UnitCodes, number: int) -> None:
+    """Copy row `at` of `codes` to row `number` of `to`."""
+    for column in range(codes.q.shape[1]):
+        to.q[number, column] = codes.q[at, column]
+    to.position[number], to.shift[number], to.scale[number] = codes.position[at], codes.shift[at], codes.scale[at]
+    to.length[number], to.error[number] = codes.length[at], codes.error[at]
+    to.residual[number], to.offset[number] = codes.residual[at], codes.offset[at]

@@ -12,13 +12,7 @@ from threadpoolctl import ThreadpoolController, threadpool_limits
 
 
 def thread_count(threads: int | None) -> int:
-    """Return the asked number of threads, or that of Numba (``NUMBA_NUM_THREADS``).
-
-    Raises
-    ------
-    ValueError
-        It is below 1.
-    """
+    """Return the asked number of threads, at least 1, or that of Numba (``NUMBA_NUM_THREADS``)."""
     if threads is not None and threads < 1:
         raise ValueError(f"threads {threads} must be at least 1")
     return numba.config.NUMBA_NUM_THREADS if threads is None else threads
@@ -33,38 +27,23 @@ def share_out(
 ) -> None:
     """Call ``work(start, stop)`` on ranges that cover `n` rows, each a multiple of `block` but the last.
 
-    There are more ranges than threads, so that a slow one holds nobody up. `done` is called with each finished range,
+    There are more ranges than threads, so that a slow one delays no other. `done` is called with each finished range,
     in their order and in this thread. An error in a range is raised here.
     """
     step = n if threads == 1 and done is None else max(block, -(-n // (8 * threads) // block) * block)
     ranges = [(start, min(start + step, n)) for start in range(0, n, max(1, step))]
-    if threads == 1 or len(ranges) == 1:
-        with one_blas_thread():
-            for part in ranges:
-                work(*part)
+    alone = threads == 1 or len(ranges) == 1
+    with one_blas_thread():
+        calls = [] if alone else [_pool(threads).submit(work, *part) for part in ranges]
+        try:
+            for number, part in enumerate(ranges):
+                work(*part) if alone else calls[number].result()
                 if done is not None:
                     done(*part)
-        return
-    with one_blas_thread():
-        _in_threads(work, ranges, threads, done)
-
-
-def _in_threads(
-    work: Callable[[int, int], None],
-    ranges: list[tuple[int, int]],
-    threads: int,
-    done: Callable[[int, int], None] | None,
-) -> None:
-    calls = [_pool(threads).submit(work, *part) for part in ranges]
-    try:
-        for part, call in zip(ranges, calls, strict=True):
-            call.result()
-            if done is not None:
-                done(*part)
-    finally:  # after an error or an interrupt, nobody is to go on with the caller's arrays
-        for call in calls:
-            call.cancel()
-        wait(calls)
+        finally:  # after an error or an interrupt, no thread goes on with the caller's arrays
+            for call in calls:
+                call.cancel()
+            wait(calls)
 
 
 def one_blas_thread() -> threadpool_limits:

@@ -18,62 +18,33 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from meddel_kernels.cpu.exact import DEPTH, LANES, product
-from meddel_kernels.cpu.lean import lean
-from meddel_kernels.cpu.microkernel import PANEL
-from meddel_kernels.cpu.processor import FEATURES
+from meddel_kernels.cpu.exact import DEPTH, product
+from meddel_kernels.cpu.llvm import FEATURES, SUMS, TILE, njit, njit_raw, quotients
 
 HAS_FMA = "fma" in FEATURES
-_FUSED = f"llvm.fma.v{LANES}f64"
 _LEAST = {np.dtype(np.float32): 2.0**-60, np.dtype(np.float64): 2.0**-500}
 
 
 class Unit(NamedTuple):
-    """The unit rows of one cluster of m rows, as numbers to multiply and to divide by.
+    """The unit rows of one cluster of m rows, as numbers to multiply and to divide by; row i is at *position* i."""
 
-    Attributes
-    ----------
-    x : float32 or float64 [n, d]
-    rows : int64 [m]
-        Rows of x, in the cluster's order; what is called a position is one in here.
-    inverse : as x, [m]
-        The float32 unit row is ``x * inverse``.
-    peak, norm : float64 [m]
-        The float64 unit row is ``(x / peak) / norm``; norm is 0 until somebody needs it.
-    cuts : int64 [c, 3]
-        ``exact.plan(d)``.
-    """
-
-    x: np.ndarray
-    rows: np.ndarray
-    inverse: np.ndarray
-    peak: np.ndarray
-    norm: np.ndarray
-    cuts: np.ndarray
+    x: np.ndarray  # float32 or float64 [n, d]
+    rows: np.ndarray  # int64 [m]: rows of x, in the cluster's order
+    inverse: np.ndarray  # as x, [m]: the float32 unit row is x * inverse
+    peak: np.ndarray  # float64 [m]: the float64 unit row is (x / peak) / norm
+    norm: np.ndarray  # float64 [m]: 0 until it is needed
+    cuts: np.ndarray  # `exact.plan(d)`
 
 
 class Exact(NamedTuple):
-    """Float64 unit rows that are kept for the pairs to come: of 64 columns and of one row.
+    """Float64 unit rows that are kept for the pairs to come: of 64 columns and of one row."""
 
-    Attributes
-    ----------
-    columns, row : float64 [64, d], [1, d]
-    held : int64 [65]
-        Their positions, the row's last; -1 for none.
-    stack : float64 [DEPTH]
-        Room for ``exact``'s sums.
-    """
-
-    columns: np.ndarray
-    row: np.ndarray
-    held: np.ndarray
-    stack: np.ndarray
+    columns: np.ndarray  # float64 [64, d]
+    row: np.ndarray  # float64 [1, d]
+    held: np.ndarray  # int64 [65]: their positions, the row's last; -1 for none
+    stack: np.ndarray  # float64 [DEPTH]: for `exact`
 
 
 def regular(x: np.ndarray) -> np.ndarray:
@@ -91,20 +62,20 @@ def least_length(x: np.ndarray) -> float:
     return _LEAST[x.dtype]
 
 
-@numba.njit(cache=True, nogil=True)
+@njit()
 def empty_unit(x: np.ndarray, rows: np.ndarray, cuts: np.ndarray) -> Unit:
     """Return the unit rows of a cluster, for `lengths` to fill."""
     m = len(rows)
     return Unit(x, rows, np.empty(m, x.dtype), np.empty(m), np.zeros(m), cuts)
 
 
-@numba.njit(cache=True, nogil=True)
+@njit()
 def new_exact(d: int) -> Exact:
-    """Return room for exact cosines of rows of width `d`."""
-    return Exact(np.empty((PANEL, d)), np.empty((1, d)), np.full(PANEL + 1, -1, np.int64), np.empty(DEPTH))
+    """Return a workspace for exact cosines of rows of width `d`."""
+    return Exact(np.empty((TILE, d)), np.empty((1, d)), np.full(TILE + 1, -1, np.int64), np.empty(DEPTH))
 
 
-@numba.njit(cache=True, nogil=True)
+@njit()
 def lengths(u: Unit, first: int, last: int, least: float) -> bool:
     """Fill `inverse` for positions `first` to `last`; return whether the contract holds (`least` as by its name)."""
     good = True
@@ -115,7 +86,7 @@ def lengths(u: Unit, first: int, last: int, least: float) -> bool:
     return good
 
 
-@lean(fastmath=True)
+@njit_raw(fastmath=True)
 def _square(x: np.ndarray, i: int) -> float:
     total = 0.0
     for column in range(x.shape[1]):
@@ -124,7 +95,7 @@ def _square(x: np.ndarray, i: int) -> float:
     return total
 
 
-@lean(fastmath=True)
+@njit_raw(fastmath=True)
 def cosine32(u: Unit, i: int, j: int) -> float:
     """Return the float32 cosine of two positions, added up in whatever order is fastest."""
     total = np.float32(0)
@@ -134,22 +105,22 @@ def cosine32(u: Unit, i: int, j: int) -> float:
     return total
 
 
-@lean()
+@njit_raw()
 def cosine64(u: Unit, e: Exact, i: int, j: int) -> float:
-    """Return the exact cosine of two positions; the unit row of `j` is kept in its panel's place, that of `i` too."""
-    slot = j % PANEL
+    """Return the exact cosine of two positions; the unit row of `j` is kept in its tile's place, that of `i` too."""
+    slot = j % TILE
     if e.held[slot] != j:
         _unit_row(u, j, e.columns, slot, e.stack)
         e.held[slot] = j
-    if e.held[i % PANEL] == i:
-        return min(1.0, max(-1.0, product(e.columns, i % PANEL, e.columns, slot, u.cuts, e.stack)))
-    if e.held[PANEL] != i:
+    if e.held[i % TILE] == i:
+        return min(1.0, max(-1.0, product(e.columns, i % TILE, e.columns, slot, u.cuts, e.stack)))
+    if e.held[TILE] != i:
         _unit_row(u, i, e.row, 0, e.stack)
-        e.held[PANEL] = i
+        e.held[TILE] = i
     return min(1.0, max(-1.0, product(e.row, 0, e.columns, slot, u.cuts, e.stack)))
 
 
-@lean()
+@njit_raw()
 def _unit_row(u: Unit, at: int, out: np.ndarray, slot: int, stack: np.ndarray) -> None:
     """Write the float64 unit row of a position into row `slot` of `out`."""
     row = u.rows[at]
@@ -165,7 +136,7 @@ def _unit_row(u: Unit, at: int, out: np.ndarray, slot: int, stack: np.ndarray) -
     _divide(out, slot, u.norm[at], out, slot, u.x.itemsize == 4)
 
 
-@lean()
+@njit_raw()
 def largest(row: np.ndarray) -> float:
     """Return the largest absolute value of a row; for float32 found on the bits, which LLVM does in vectors."""
     if row.itemsize == 4:
@@ -177,7 +148,7 @@ def largest(row: np.ndarray) -> float:
     return most
 
 
-@lean()
+@njit_raw()
 def _greatest(bits: np.ndarray) -> int:
     most = np.int32(0)
     for column in range(bits.shape[0]):
@@ -186,63 +157,18 @@ def _greatest(bits: np.ndarray) -> int:
     return most
 
 
-@intrinsic
-def _quotients(typing, source, target, by, inverse, count):
-    """Divide the first multiple of 8 of `count` values at address `source` by a number, by the theorem of the head."""
-    narrow = source.dtype == types.float32
-    signature = types.void(source, target, types.float64, types.float64, types.intp)
-
-    def generate(context, builder, signature, arguments):
-        double, index = ir.DoubleType(), ir.IntType(64)
-        wide = ir.VectorType(double, LANES)
-        kind = ir.VectorType(ir.FloatType(), LANES) if narrow else wide
-        data = [context.make_array(signature.args[i])(context, builder, arguments[i]).data for i in range(2)]
-        fused = builder.module.globals.get(_FUSED) or ir.Function(
-            builder.module, ir.FunctionType(wide, [wide, wide, wide]), _FUSED
-        )
-
-        def spread(value: ir.Value) -> ir.Value:
-            single = builder.insert_element(ir.Constant(wide, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
-            return builder.shuffle_vector(
-                single, single, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-            )
-
-        by, inverse = spread(arguments[2]), spread(arguments[3])
-        entry, loop = builder.block, builder.append_basic_block("lanes")
-        done = builder.append_basic_block("divided")
-        builder.branch(loop)
-        builder.position_at_end(loop)
-        at = builder.phi(index)
-        at.add_incoming(ir.Constant(index, 0), entry)
-        value = builder.load(builder.bitcast(builder.gep(data[0], [at]), kind.as_pointer()))
-        value.align = 1
-        value = builder.fpext(value, wide) if narrow else value
-        quotient = builder.fmul(value, inverse)
-        for _ in range(2):
-            rest = builder.call(fused, [builder.fneg(quotient), by, value])
-            quotient = builder.call(fused, [rest, inverse, quotient])
-        builder.store(quotient, builder.bitcast(builder.gep(data[1], [at]), wide.as_pointer())).align = 1
-        following = builder.add(at, ir.Constant(index, LANES))
-        at.add_incoming(following, loop)
-        builder.cbranch(builder.icmp_signed("<", following, arguments[4]), loop, done)
-        builder.position_at_end(done)
-        return context.get_dummy_value()
-
-    return signature, generate
-
-
-@lean()
+@njit_raw()
 def _divide(x: np.ndarray, i: int, by: float, out: np.ndarray, slot: int, safe: bool) -> None:
     """Write row `i` of `x` divided by a number into row `slot` of `out`; `safe` from underflow: by the theorem."""
     start = 0
-    if safe and HAS_FMA and x.shape[1] >= LANES:
-        start = x.shape[1] // LANES * LANES
-        _quotients(x[i], out[slot], by, 1.0 / by, start)
+    if safe and HAS_FMA and x.shape[1] >= SUMS:
+        start = x.shape[1] // SUMS * SUMS
+        quotients(x[i], out[slot], by, 1.0 / by, start)
     for column in range(start, x.shape[1]):
         out[slot, column] = np.float64(x[i, column]) / by
 
 
-@numba.njit(cache=True, nogil=True)
+@njit()
 def norms(u: Unit, first: int, last: int) -> None:
     """Fill `peak` and `norm` for positions `first` to `last`, for threads that share a cluster."""
     e = new_exact(u.x.shape[1])

@@ -1,73 +1,81 @@
-// The nearest centroid of each row: int8 products on the tensor cores, float64 where they can't tell.
+// The nearest centroid of each row: float16 products by cuBLAS, float64 where they can't tell.
 //
 // Formula.  label_i = argmin_c sum_j (x_ij - c_j)^2, ties to the lowest index; the sum as exact.cuh has it.
 //
-// 1. `screen` multiplies 128 rows with all centroids, 128 at a time, and lists for each row the few centroids that can
-//    still be the nearest (see screen.cuh). Nothing of n x k is stored.
-// 2. `decide` takes a warp a row. Where one centroid is left, it is the nearest, and the row is not even read. Else the
-//    exact distance D to the most promising one raises the bar: with f^2 D^2 = |x'|^2 - 2 score, whoever can't reach
-//    (|x'|^2 - f^2 D^2) / 2 is out. The others' exact distances decide. Where more passed than the list holds, each
-//    lane estimates every 32nd centroid again, and the same rules hold.
+// cuBLAS multiplies a tile of rows with all centroids. Then a warp takes a row, and goes through its k estimates once
+// (see scores.cuh): the largest lower bound, and per lane the column with the greatest upper bound and the second
+// greatest. Where one column alone can reach the largest lower bound it is the nearest, and the row itself is not read.
+// Else the exact distance D to the most promising one raises the bar: with f^2 D^2 = |x'|^2 - 2 score, whoever can't
+// reach (|x'|^2 - f^2 D^2) / 2 is out. The others' exact distances decide.
 //
-// Shapes.   x [n, d]; centroids float64 [k, d]; the leads of both: q int8 [., l], scale, offset, slack float32 [.],
-//           square float64 [n]; best, count, listed, estimates as in screen.cuh; labels int32 [n].
-// Contract. n and k below 2^31, d up to 65,536. `vanished` is what a distance can lose below the smallest number.
-// Bytes moved: x's l int8 once and the centroids' k l once per 128 rows, from the second-level cache; 4 d of x and 8 d
-//           of each centroid, for rows that one number can't settle.
-// Ladder:   a float32 product and argmin moves n k float32 numbers twice; keeping the best in registers moves none of
-//           them; int8 takes half the instructions of fp16, and the bound makes its answer that of float64.
-#include "exact.cuh"
-#include "screen.cuh"
+// Shapes.   x [n, d]; centroids float64 [k, d]; products float32 [n, pitch], the first k columns of each row; terms,
+//           column_terms float32 [., 4] and square float64 [n] as in lead.cu; labels int32 [n].
+// Contract. d up to 65,536. `vanished` is what a distance can lose below the smallest number, `tiny` its square in the
+//           rows' scale.
+// Bytes moved: 8 k a row (written by cuBLAS, read here); 2 l of h once; 4 d of x and 8 d of each centroid, for rows
+//           that the product can't settle.
+// Ladder:   an argmin of a float32 product reads the same n k numbers, and is not exact; a float64 product takes 16
+//           times the time of a float16 one and more; 1 or 2 of k are candidates for rows as different as embeddings.
+#include "scores.cuh"
 
-extern "C" __global__ void __launch_bounds__(THREADS, TOGETHER)
-screen(const signed char* q, const float* scale, const float* slack, const signed char* centroid_q,
-       const float* centroid_scale, const float* centroid_offset, const int* work, int l, int* best, int* count,
-       int* listed, float* estimates) {
-    const Lead rows{q, scale, nullptr}, centroids{centroid_q, centroid_scale, centroid_offset};
-    screen_range<false>(rows, slack, centroids, work + 4 * blockIdx.x, l, best, count, listed, estimates);
-}
-
-extern "C" __global__ void __launch_bounds__(THREADS, 3)
-decide(const ELEMENT* x, const double* centroids, const signed char* q, const float* scale, const float* slack,
-       const double* square, const signed char* centroid_q, const float* centroid_scale, const float* centroid_offset,
-       const int* best, const int* count, const int* listed, const float* estimates, double factor, double vanished,
-       const int* cuts, int pieces, int n, int d, int l, int k, int* labels) {
+extern "C" __global__ void __launch_bounds__(THREADS, 4)
+assign(const ELEMENT* x, const double* centroids, const float* products, int pitch, const float* terms,
+       const double* square, const float* column_terms, double factor, double vanished, double tiny, const int* cuts,
+       int pieces, int n, int d, int k, int* labels) {
     if (ROW >= n) return;
-    const Lead rows{q, scale, nullptr}, columns{centroid_q, centroid_scale, centroid_offset};
-    const bool all = count[ROW] > LISTED;
-    const int left = all ? k : count[ROW];
-    const float top = float_of(best[ROW]), least = top - 2 * slack[ROW];
-    double nearest = FAR, bar = -FAR;
-    int label = -1;
-    for (int first = 0; first < left; first += 32) {
-        const bool inside = first + LANE < left;
-        int centroid = first + LANE;
-        float estimate = 0.0f;
-        if (inside && all) estimate = estimate_of(rows, ROW, columns, centroid, l);
-        if (inside && !all) {
-            centroid = listed[size_t(ROW) * LISTED + LANE];
-            estimate = estimates[size_t(ROW) * LISTED + LANE];
+    const Terms* columns = terms_of(column_terms);
+    const Side side(terms_of(terms)[ROW], square[ROW], tiny, d);
+    const float* own = products + size_t(ROW) * pitch;
+    float floor = -FAR, greatest = -FAR, second = -FAR;
+    int label = 0;
+    for (int first = LANE; first < k; first += 32 * AHEAD) {
+        float ahead[AHEAD];
+        read_ahead(own, first, k, ahead);
+#pragma unroll
+        for (int i = 0; i < AHEAD; ++i) {
+            const int column = first + 32 * i;
+            if (column >= k) break;
+            const Terms term = columns[column];
+            const float estimate = side.estimate(ahead[i], term), slack = side.slack(term);
+            const float sum = estimate + slack, upper = sum == sum ? sum : FAR;
+            floor = fmaxf(floor, estimate - slack);
+            second = fmaxf(second, fminf(upper, greatest));
+            if (upper > greatest) {
+                greatest = upper;
+                label = column;
+            }
         }
-        const double upper = double(estimate) + slack[ROW];
-        unsigned passed = __ballot_sync(ALL, inside && !(estimate < least) && !(upper < bar));
-        const unsigned promising = __ballot_sync(ALL, estimate == top);
-        if (!all && __popc(passed) == 1) {
-            label = __shfl_sync(ALL, centroid, __ffs(passed) - 1);
-            break;
-        }
+    }
+    floor = warp_max(floor);
+    const unsigned reaching = __ballot_sync(ALL, !(greatest < floor));
+    const float highest = warp_max(greatest);
+    const int promising = __shfl_sync(ALL, label, __ffs(__ballot_sync(ALL, greatest == highest)) - 1);
+    if (!__any_sync(ALL, !(second < floor)) && __popc(reaching) == 1) {
+        if (LANE == 0) labels[ROW] = promising;
+        return;
+    }
+    const ELEMENT* row = x + size_t(ROW) * d;
+    double nearest = exact_square(row, centroids + size_t(promising) * d, cuts, pieces);
+    int winner = promising;
+    double reach = (sqrt(nearest) * (1.0 + 1.0 / (1 << 30)) + vanished) * factor;
+    double bar = 0.5 * (square[ROW] - reach * reach);
+    for (int first = 0; first < k; first += 32) {
+        const int column = first + LANE;
+        float upper = 0.0f;
+        if (column < k) upper = side.estimate(own[column], columns[column]) + side.slack(columns[column]);
+        unsigned passed = __ballot_sync(ALL, column < k && column != promising && !(upper < floor) && !(upper < bar));
         while (passed) {
-            const int lane = __ffs(passed & promising ? passed & promising : passed) - 1;
-            const int other = __shfl_sync(ALL, centroid, lane);
-            const double value = exact_square(x + size_t(ROW) * d, centroids + size_t(other) * d, cuts, pieces);
-            if (value < nearest || (value == nearest && other < label)) {
+            const int other = first + __ffs(passed) - 1;
+            const double value = exact_square(row, centroids + size_t(other) * d, cuts, pieces);
+            if (value < nearest || (value == nearest && other < winner)) {
                 nearest = value;
-                label = other;
-                const double reach = (sqrt(value) * (1.0 + 1.0 / (1 << 30)) + vanished) * factor;
+                winner = other;
+                reach = (sqrt(value) * (1.0 + 1.0 / (1 << 30)) + vanished) * factor;
                 bar = 0.5 * (square[ROW] - reach * reach);
             }
-            passed &= ~(1u << lane);
+            passed &= passed - 1;
             passed &= __ballot_sync(ALL, !(upper < bar));
         }
     }
-    if (LANE == 0) labels[ROW] = label;
+    if (LANE == 0) labels[ROW] = winner;
 }

@@ -23,8 +23,11 @@ _FOLDER = Path(__file__).parent
 _SCALARS = {"int": np.int32, "long long": np.int64, "float": np.float32, "double": np.float64}
 _POINTED = {
     "signed char": "int8", "int": "int32", "long long": "int64", "unsigned long long": "uint64", "float": "float32",
-    "double": "float64",
+    "double": "float64", "half_bits": "float16",
 }  # fmt: skip
+
+_FLOAT32, _FLOAT16 = 0, 2  # CUDA_R_32F, CUDA_R_16F
+_ONE, _ZERO = np.ones(1, np.float32), np.zeros(1, np.float32)
 
 Array = Any
 """An array in a device's memory: it has a shape and a dtype, and is cut along its rows by slices."""
@@ -55,6 +58,13 @@ class Device(Protocol):
 
     def launch(self, kernel: str, blocks: int, *arguments: Any) -> None:
         """Run ``file.kernel`` with so many blocks of `THREADS` threads; see `bind` for the arguments."""
+        ...
+
+    def gemm(self, a: Array, b: Array, out: Array) -> None:
+        """Compute ``out[:, :n] = a @ b.T``, a float16 [m, l], b float16 [n, l], out float32 [m, n or more].
+
+        Each product errs by at most what ``scores.cuh`` states; the other columns of `out` are anything.
+        """
         ...
 
 
@@ -162,9 +172,30 @@ class CupyDevice:
         """Run ``file.kernel``, compiled when first used and kept by CuPy for later processes."""
         file, _, name = kernel.partition(".")
         known = kernels(file)[name]
-        function = _module(file, element_of(known, arguments)).get_function(name)
         if blocks:  # CUDA refuses a grid of none
+            function = _function(file, element_of(known, arguments), name)
             function((blocks,), (THREADS,), tuple(bind(known, arguments)))
+
+    def gemm(self, a: Array, b: Array, out: Array) -> None:
+        """Compute ``out[:, :n] = a @ b.T`` by cuBLAS: float16 on the tensor cores, added up and returned in float32."""
+        from cupy.cuda.device import get_cublas_handle
+        from cupy_backends.cuda.libs import cublas
+
+        m, n, width, pitch = a.shape[0], b.shape[0], a.shape[1], out.shape[1]
+        if not m or not n:
+            return
+        handle = get_cublas_handle()
+        mode = cublas.getPointerMode(handle)
+        cublas.setPointerMode(handle, cublas.CUBLAS_POINTER_MODE_HOST)
+        try:
+            # cuBLAS counts along columns: it sees b' (width x n), a' (width x m) and out' (pitch x m).
+            cublas.gemmEx(
+                handle, cublas.CUBLAS_OP_T, cublas.CUBLAS_OP_N, n, m, width, _ONE.ctypes.data, b.data.ptr, _FLOAT16,
+                width, a.data.ptr, _FLOAT16, width, _ZERO.ctypes.data, out.data.ptr, _FLOAT32, pitch,
+                cublas.CUBLAS_COMPUTE_32F, cublas.CUBLAS_GEMM_DEFAULT,
+            )  # fmt: skip
+        finally:
+            cublas.setPointerMode(handle, mode)
 
 
 @functools.cache
@@ -172,6 +203,11 @@ def _module(file: str, element: str) -> Any:
     import cupy
 
     return cupy.RawModule(code=source(file), options=("--std=c++17", f"-DELEMENT={element}"))
+
+
+@functools.cache
+def _function(file: str, element: str, name: str) -> Any:
+    return _module(file, element).get_function(name)
 
 
 def available() -> bool:

@@ -1,4 +1,4 @@
-"""Clusters on the device: as many as fit at a time, their unit rows in float64 and in int8."""
+"""Clusters on the device: as many as fit at a time, their unit rows in float64 and in float16."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from meddel_kernels.cuda import device as gpu
 from meddel_kernels.cuda.device import Array, Device, grid, is_on_device
-from meddel_kernels.cuda.leads import Basis, cuts_of, lead_of, slack_of
+from meddel_kernels.cuda.leads import STEP, Basis, cuts_of, lead_of
 
 FACTOR = 0.5  # a centred unit row is at most 2 long
-SAMPLE = 2048
+SAMPLE = 1024
 KEPT = 0.5  # of the free memory
-LISTS = 400  # bytes a row for its numbers, and for what passes a screen
+NUMBERS = 100  # bytes a row beside its unit row and its lead
 LEAST = 2.0**-80
 
 Told = Callable[[int], None] | None
@@ -39,7 +39,6 @@ class Group:
         The unit rows, exact.
     lead : Lead
         Of the unit rows, centred, with the factor `FACTOR`.
-    slack : float32 [m]
     start, stop : int32 [m]
         Where each row's cluster starts and stops.
     """
@@ -49,12 +48,11 @@ class Group:
         self.m, self.d = (int(size) for size in x.shape)
         self.cuts = cuts_of(device, self.d)
         self.unit = device.empty((self.m, self.d), np.float64)
-        self._hashes = device.empty(self.m, np.uint64)
+        self._hashes, self._room = device.empty(self.m, np.uint64), None
         device.launch("unit.unit", grid(self.m), x, *self.plan, self.m, self.d, self.unit, self._hashes)
         sample = device.download(device.upload(self.unit[:: -(-self.m // SAMPLE)]))
         basis = Basis(device.upload(sample.mean(axis=0)), FACTOR)
         self.lead = lead_of(device, self.unit, basis, cosine=True)
-        self.slack = slack_of(device, self.lead, self.lead.most, None, LEAST)
         sizes = np.diff(offsets)
         self.start, self.stop = (
             device.upload(np.repeat(ends, sizes).astype(np.int32)) for ends in (offsets[:-1], offsets[1:])
@@ -66,18 +64,35 @@ class Group:
         return self.cuts, len(self.cuts)
 
     @cached_property
-    def first_offset(self) -> Array:
-        """The leads' offsets, -infinity for rows that equal an earlier one of their cluster: float32 [m]."""
-        hashes = self.device.download(self._hashes)
-        cluster = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-        by_hash = np.lexsort((hashes, cluster))
-        new = np.ones(self.m, bool)
-        new[1:] = (np.diff(hashes[by_hash]) != 0) | (np.diff(cluster[by_hash]) != 0)
-        earliest = np.empty(self.m, np.int32)
-        earliest[by_hash] = by_hash[new][np.cumsum(new) - 1]
-        offset = self.lead.offset.copy()
-        self.device.launch("equal.equal", grid(self.m), self.unit, self.device.upload(earliest), self.m, self.d, offset)
-        return offset
+    def twin(self) -> Array:
+        """Which rows equal an earlier one of their cluster: int8 [m]."""
+        device, hashes = self.device, self.device.download(self._hashes)
+        twin = device.full(self.m, 0, np.int8)
+        ordered = np.sort(hashes)
+        suspects = np.flatnonzero(np.isin(hashes, ordered[1:][ordered[1:] == ordered[:-1]]))
+        if len(suspects):
+            cluster = np.searchsorted(self.offsets, suspects, side="right")
+            by_hash = np.lexsort((hashes[suspects], cluster))
+            new = np.ones(len(suspects), bool)
+            new[1:] = (np.diff(hashes[suspects][by_hash]) != 0) | (np.diff(cluster[by_hash]) != 0)
+            rows = suspects[by_hash].astype(np.int32)
+            earliest = rows[new][np.cumsum(new) - 1]
+            rows, earliest = (device.upload(part[~new]) for part in (rows, earliest))
+            device.launch("equal.equal", grid(len(rows)), self.unit, rows, earliest, len(rows), self.d, twin)
+        return twin
+
+    def products(self, rows: slice, columns: slice) -> tuple[Array, int]:
+        """Return the products of some rows with others, float32 [rows, pitch], and the pitch; see ``scores.cuh``.
+
+        They are overwritten by the next call.
+        """
+        n, k = rows.stop - rows.start, columns.stop - columns.start
+        pitch = -(-k // 8) * 8
+        if self._room is None or len(self._room) < n * pitch:
+            self._room = self.device.empty(n * pitch, np.float32)
+        out = self._room[: n * pitch].reshape(n, pitch)
+        self.device.gemm(self.lead.h[rows], self.lead.h[columns], out)
+        return out, pitch
 
     def named(self, positions: np.ndarray) -> np.ndarray:
         """Return the matrix's rows for positions among these; -1 stays."""
@@ -102,7 +117,7 @@ def groups(x: Array, order: np.ndarray, offsets: np.ndarray, callback: Told, mor
     on_device = is_on_device(x)
     if on_device:
         x = device.upload(x)
-    row = x[:1].nbytes + 9 * x.shape[1] + LISTS + more
+    row = x[:1].nbytes + 10 * (x.shape[1] + STEP) + NUMBERS + more
     most = max(1, int(KEPT * device.memory()) // row)
     first = 0
     while first < len(offsets) - 1:

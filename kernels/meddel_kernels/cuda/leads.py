@@ -1,4 +1,4 @@
-"""Rows in int8 on the device: the arrays that ``lead.cu`` fills, and the basis they are written in."""
+"""Rows in float16 on the device: the arrays that ``lead.cu`` fills, and the basis they are written in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from meddel_kernels.cpu.exact import plan
-from meddel_kernels.cuda.device import THREADS, Array, Device, grid
+from meddel_kernels.cuda.device import Array, Device, grid
 
-STEP = 64  # the screens take so many columns at a time
-WIDEST = 1 << 16  # columns: the bound on float64's errors in ``screen.cuh`` counts on it
+STEP = 64  # rows are padded to a multiple of so many columns
+SCORES = 1 << 26  # products in memory at a time: 256 MiB
+WIDEST = 1 << 16  # columns: the bounds in ``scores.cuh`` count on it
 
 
 class Basis(NamedTuple):
@@ -25,36 +26,31 @@ class Lead(NamedTuple):
 
     Attributes
     ----------
-    q : int8 [n, l]
-    scale, length, error, offset : float32 [n]
+    h : float16 [n, l]
+    terms : float32 [n, 4]
     square : float64 [n]
-    most : float32 [3]
-        The largest length, error and absolute offset.
     """
 
-    q: Array
-    scale: Array
-    length: Array
-    error: Array
-    offset: Array
+    h: Array
+    terms: Array
     square: Array
-    most: Array
+
+    def part(self, rows: slice) -> Lead:
+        """Return the leads of some rows, in place."""
+        return Lead(*(array[rows] for array in self))
 
 
 def empty_lead(device: Device, n: int, d: int) -> Lead:
     """Return the leads of n rows of width d, to be filled by `fill`."""
-    q = device.empty((n, -(-d // STEP) * STEP), np.int8)
-    numbers = (device.empty(n, np.float32) for _ in range(4))
-    return Lead(q, *numbers, device.empty(n, np.float64), device.full(3, 0, np.float32))
+    h = device.empty((n, -(-d // STEP) * STEP), np.float16)
+    return Lead(h, device.empty((n, 4), np.float32), device.empty(n, np.float64))
 
 
 def fill(device: Device, lead: Lead, start: int, x: Array, basis: Basis, cosine: bool = False) -> None:
     """Fill the leads from row `start` on with those of the rows x [m, d]."""
     m, d = x.shape
-    part = [array[start : start + m] for array in lead[:-1]]
-    device.launch(
-        "lead.lead", grid(m), x, basis.centre, basis.factor, cosine, m, d, lead.q.shape[1], *part, lead.most
-    )  # fmt: skip
+    part = lead.part(slice(start, start + m))
+    device.launch("lead.lead", grid(m), x, basis.centre, basis.factor, cosine, m, d, lead.h.shape[1], *part)
 
 
 def lead_of(device: Device, x: Array, basis: Basis, cosine: bool = False) -> Lead:
@@ -62,14 +58,6 @@ def lead_of(device: Device, x: Array, basis: Basis, cosine: bool = False) -> Lea
     lead = empty_lead(device, *x.shape)
     fill(device, lead, 0, x, basis, cosine)
     return lead
-
-
-def slack_of(device: Device, rows: Lead, most: Array, own: Array | None, tiny: float) -> Array:
-    """Return how wrong the estimates of each row may be, float32 [n]; see ``slack.cu``."""
-    n = len(rows.scale)
-    slack = device.empty(n, np.float32)
-    device.launch("slack.slack", grid(n, THREADS), rows.length, rows.error, own, most, tiny, n, slack)
-    return slack
 
 
 def cuts_of(device: Device, d: int) -> Array:

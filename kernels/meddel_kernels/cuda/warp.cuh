@@ -2,8 +2,7 @@
 //
 // A kernel is the body of a loop. The GPU runs it for every thread of every block of the grid; a block's threads share
 // fast memory and can wait for one another; 32 of them, a warp, step together and can read each other's registers
-// (__shfl), vote (__ballot), or multiply small matrices (mma). "A warp a row" means: lane 0 takes columns 0, 32, 64,
-// ...
+// (__shfl) and vote (__ballot). "A warp a row" means: lane 0 takes columns 0, 32, 64 and so on.
 #pragma once
 #include "instructions.cuh"
 
@@ -32,8 +31,3 @@ __device__ inline double warp_max(double x) {
     for (int step = 16; step; step /= 2) x = fmax(x, __shfl_xor_sync(ALL, x, step));
     return x;
 }
-
-// Floats as whole numbers in the same order, for atomicMax; the same again turns them back.
-__device__ inline int ordered(int bits) { return bits ^ ((bits >> 31) & 0x7fffffff); }
-__device__ inline int ordered_of(float x) { return ordered(__float_as_int(x)); }
-__device__ inline float float_of(int x) { return __int_as_float(ordered(x)); }

@@ -7,8 +7,8 @@ of the definition. NumPy adds up a contiguous row like this:
                         joined as ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)), then the last n mod 8 values one by one
     more                two halves, the first a multiple of eight, each summed in the same way, then added
 
-A GPU has no use for a function that calls itself, so ``plan`` lists the pieces of at most 128 beforehand, int64 [m, 3]:
-where a piece starts and stops, and how many sums it ends. The sums that wait for their other half lie on a stack:
+A GPU has no use for a function that calls itself, so ``cpu.exact.plan`` lists the pieces of at most 128 beforehand,
+int64 [m, 3]: where a piece starts and stops, and how many sums it ends. Sums wait for their other half on a stack:
 
     d = 300     piece      0..72    72..144   144..220   220..300
                 ends         0         1          0          2
@@ -27,13 +27,11 @@ from __future__ import annotations
 from numba import cuda, float64
 from numba.cuda import libdevice
 
-from meddel_kernels.cpu.exact import BLOCK, LANES, plan
+from meddel_kernels.cpu.llvm import SUMS
 from meddel_kernels.numba_cuda.device import SIMULATED
 
 DEPTH = 32
 """Room on the stack: halves of halves of ... 128, enough for 2^37 columns."""
-
-__all__ = ["BLOCK", "DEPTH", "join", "part", "plan", "times", "total"]
 
 
 @cuda.jit(device=True)
@@ -53,14 +51,14 @@ def term(a, b, difference):
 @cuda.jit(device=True)
 def part(a, i, b, j, start, stop, difference):
     """Add up the terms of row `i` of `a` and row `j` of `b` from column `start` to `stop`, at most 128 of them."""
-    whole = start + (stop - start) // LANES * LANES
+    whole = start + (stop - start) // SUMS * SUMS
     result = 0.0
     if whole > start:
-        lanes = cuda.local.array(LANES, float64)
-        for lane in range(LANES):
+        lanes = cuda.local.array(SUMS, float64)
+        for lane in range(SUMS):
             lanes[lane] = term(a[i, start + lane], b[j, start + lane], difference)
-        for column in range(start + LANES, whole, LANES):
-            for lane in range(LANES):
+        for column in range(start + SUMS, whole, SUMS):
+            for lane in range(SUMS):
                 lanes[lane] += term(a[i, column + lane], b[j, column + lane], difference)
         low = (lanes[0] + lanes[1]) + (lanes[2] + lanes[3])
         result = low + ((lanes[4] + lanes[5]) + (lanes[6] + lanes[7]))

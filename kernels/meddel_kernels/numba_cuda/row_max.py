@@ -30,7 +30,7 @@ from itertools import pairwise
 import numpy as np
 from numba import cuda, float64
 
-from meddel_kernels.numba_cuda.clusters import on_device, rows_at, tell
+from meddel_kernels.numba_cuda.device import on_device, report, rows_at
 from meddel_kernels.numba_cuda.exact import clipped, total
 from meddel_kernels.numba_cuda.tiles import TILE, tile_total
 
@@ -68,22 +68,14 @@ def row_max_tiled(unit, blocks, cuts, best, position):
 
 
 def row_max(
-    x: np.ndarray,
-    order: np.ndarray,
-    offsets: np.ndarray,
-    cosine: np.ndarray,
-    partner: np.ndarray,
-    threads: int,
+    x: np.ndarray, order: np.ndarray, offsets: np.ndarray, cosine: np.ndarray, partner: np.ndarray, threads: int,
     callback: Callable[[int], None] | None,
-) -> None:
-    """Fill `cosine` (float64 [n]) and `partner` (int64 [n]) of the rows in `order`; see ``row_max_cosine``.
-
-    `threads` is not used: the device has its own.
-    """
+) -> None:  # fmt: skip
+    """Do what ``cosine.row_max`` does."""
     clusters = on_device(x, order, offsets)
     blocks = np.array([(i, a, b) for a, b in pairwise(offsets) for i in range(a, b, TILE)], np.int64).reshape(-1, 3)
     if len(blocks):
         best, position = cuda.device_array(len(order), np.float64), cuda.device_array(len(order), np.int64)
         row_max_tiled[len(blocks), (TILE, TILE)](clusters.unit, cuda.to_device(blocks), clusters.cuts, best, position)
         cosine[order], partner[order] = best.copy_to_host(), rows_at(order, position.copy_to_host())
-    tell(callback, offsets)
+    report(callback, offsets)

@@ -5,29 +5,18 @@ from __future__ import annotations
 import numpy as np
 from numba import cuda
 
+from meddel_kernels.cpu.exact import plan
+from meddel_kernels.numba_cuda import distances
 from meddel_kernels.numba_cuda.assign import assign_tiled
 from meddel_kernels.numba_cuda.device import THREADS, blocks_for, needed
-from meddel_kernels.numba_cuda.exact import plan
-from meddel_kernels.numba_cuda.lower import lower
-from meddel_kernels.numba_cuda.squares import squares
 from meddel_kernels.numba_cuda.sums import sums
 from meddel_kernels.numba_cuda.tiles import TILE
 
 
 class NumbaCudaRows:
-    """A matrix as `meddel_kernels.clustering.Rows` wants it.
+    """A matrix as `meddel_kernels.backends.Rows` defines it, on the device as float64: 8 n d bytes.
 
-    Parameters
-    ----------
-    x : float16, float32 or float64 [n, d], finite
-        Lies on the device as float64: 8 n d bytes.
-    threads : int
-        Not used: the device has its own.
-
-    Raises
-    ------
-    RuntimeError
-        There is no device.
+    `threads` are not used: the device has its own.
     """
 
     def __init__(self, x: np.ndarray, threads: int = 1) -> None:
@@ -54,15 +43,15 @@ class NumbaCudaRows:
     def squares(self, centroids: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Return each row's squared distance to its centroid, float64 [n]."""
         out = cuda.device_array(self.n, np.float64)
-        squares[blocks_for(self.n), THREADS](
+        distances.squares[blocks_for(self.n), THREADS](
             self._x, cuda.to_device(centroids), cuda.to_device(labels), self._cuts, out
         )
         return out.copy_to_host()
 
-    def lower(self, squares: np.ndarray, index: int) -> None:
+    def min_distance(self, squares: np.ndarray, index: int) -> None:
         """Replace each of the squared distances by that to row `index` where that is less."""
         held = cuda.to_device(squares)
-        lower[blocks_for(self.n), THREADS](self._x, index, self._cuts, held)
+        distances.min_distance[blocks_for(self.n), THREADS](self._x, index, self._cuts, held)
         held.copy_to_host(squares)
 
     def sums(self, labels: np.ndarray, k: int, p: int, weights: np.ndarray | None = None) -> np.ndarray:

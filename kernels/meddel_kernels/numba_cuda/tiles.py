@@ -13,7 +13,7 @@ pieces of NumPy's sum), so that the tile's depth is that of the sum, and the ord
     | r  ##...## |     r meets c                3  add up the piece from the tiles, join it with those before
     +------------+                              4  wait: nobody overwrites what another still reads
 
-Memory. A row in a tile has one unused value at its end. Shared memory lies in 32 banks of 4 bytes, which serve one
+Memory. A row in a tile has one unused value at its end. Shared memory is in 32 banks of 4 bytes, which serve one
 thread each at a time; rows of 128 float64 would all start in the same bank, and T threads that read T rows in the same
 column would queue. Rows of 129 start in different ones.
 Bytes. 2 T 128 8 read for T^2 128 3 operations: with T = 16, 3 operations a byte instead of 0.2.
@@ -23,8 +23,9 @@ from __future__ import annotations
 
 from numba import cuda, float64
 
+from meddel_kernels.cpu.exact import BLOCK
 from meddel_kernels.numba_cuda.device import SIMULATED
-from meddel_kernels.numba_cuda.exact import BLOCK, DEPTH, join, part
+from meddel_kernels.numba_cuda.exact import DEPTH, join, part
 
 TILE = 4 if SIMULATED else 16
 """Rows of a tile, T; a block has T x T threads."""

@@ -1,9 +1,8 @@
-"""The look of all figures: one palette, one set of sizes, alt text, and files that are the same for the same figure."""
+"""The look of all figures: one palette, one set of sizes, alt text, and equal files for equal figures."""
 
 from __future__ import annotations
 
 import base64
-import colorsys
 import html
 import io
 import math
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -26,6 +26,7 @@ BLUE, ORANGE, GREEN, RED, SKY, PURPLE, YELLOW = (
 )  # fmt: skip
 GREY, LIGHT = "#666666", "#C8C8C8"
 CLUSTERS = (BLUE, ORANGE, GREEN, PURPLE, SKY, "#222222")
+RATIOS = (RED, ORANGE, PURPLE, GREEN, SKY, BLUE)
 ARMS = {"none": GREY, "all": BLUE, "random": ORANGE, "meddel": RED}
 NAMES = wording.NAMES
 
@@ -57,7 +58,7 @@ class Drawing(Figure):
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Apply the style inside the block and leave matplotlib's settings as they were."""
+    """Apply the style inside the block (or the decorated function) and leave matplotlib's settings as they were."""
     with mpl.rc_context(_RC):
         yield
 
@@ -68,13 +69,43 @@ def new(rows: int, columns: int, width: float, height: float, **axes: object) ->
     return figure, list(figure.subplots(rows, columns, squeeze=False, **axes).ravel())
 
 
+def panels(
+    names: list[str], width: float, height: float, columns: int = 4, **axes: object
+) -> tuple[Figure, list[Axes]]:
+    """Return a figure with one titled panel of `width` x `height` inches for each name, and its axes."""
+    columns = min(len(names), columns)
+    rows = math.ceil(len(names) / columns)
+    figure, drawn = new(rows, columns, max(4.8, 1.0 + width * columns), 1.4 + height * rows, **axes)
+    for axis in drawn[len(names) :]:
+        axis.remove()
+    for axis, name in zip(drawn, names, strict=False):
+        axis.set_title(name)
+    return figure, drawn[: len(names)]
+
+
+def label_outer(axes: list[Axes], x: str, y: str) -> None:
+    """Label the lowest row and the first column of panels only."""
+    for axis in axes:
+        grid = axis.get_subplotspec()
+        axis.set_xlabel(x if grid.is_last_row() else "")
+        axis.set_ylabel(y if grid.is_first_col() else "")
+
+
+def percent(ratio: float) -> str:
+    """Return a share as text in percent, with no more digits than it has."""
+    return f"{round(100 * ratio, 2):g} %"
+
+
+def arm(selector: str, ratio: float) -> str:
+    """Return the name of a selection with its ratio, as legends show it."""
+    return NAMES.get(selector, selector) + ("" if selector in ("none", "all") else f", {percent(ratio)}")
+
+
 def colours(count: int) -> list[str]:
-    """Return `count` colours that can be told apart: those of the palette, then ones far from all before."""
-    chosen = [mpl.colors.to_rgb(colour) for colour in (RED, BLUE, GREEN, PURPLE, ORANGE, SKY)][:count]
-    others = [colorsys.hls_to_rgb(hue / 36, light, 0.6) for light in (0.25, 0.4, 0.55, 0.7) for hue in range(36)]
-    while len(chosen) < count:
-        chosen.append(max(others, key=lambda colour: min(math.dist(colour, known) for known in chosen)))
-    return [mpl.colors.to_hex(colour).upper() for colour in chosen]
+    """Return `count` colours for rising ratios: of the palette while it lasts, then from dark to light."""
+    if count <= len(RATIOS):
+        return list(RATIOS[:count])
+    return [mpl.colors.to_hex(colour) for colour in mpl.colormaps["turbo"].resampled(count)(range(count))]
 
 
 def message(figure: Figure, text: str) -> None:
@@ -89,36 +120,30 @@ def describe(figure: Figure, text: str) -> Figure:
     return figure
 
 
+def finish(figure: Figure, text: str, alt: str, legend: int = 0) -> Figure:
+    """Give a figure its message, its alt text and, with `legend` columns above 0, the first panel's legend below it."""
+    if legend:
+        handles = figure.axes[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower center", ncols=legend)
+    message(figure, text)
+    return describe(figure, alt)
+
+
+def spoken(values: pd.Series, digits: int = 1) -> str:
+    """Return a series as text for alt texts, such as ``"a, b 1.5; a, c 2.0"``."""
+    names = [", ".join(map(str, key)) if isinstance(key, tuple) else key for key in values.index]
+    return "; ".join(f"{name} {value:.{digits}f}" for name, value in zip(names, values, strict=True))
+
+
 def alt(figure: Figure) -> str:
     """Return the alt text of a figure."""
     return str(figure.get_label())
 
 
 def save(figure: Figure, folder: Path, name: str, dpi: int = 150) -> list[Path]:
-    """Write ``<name>.png`` and ``<name>.svg`` to `folder`, whole or not at all, with the alt text inside.
+    """Write ``<name>.png`` and ``<name>.svg``, whole or not at all, and return their paths.
 
-    Equal figures give equal bytes: no date is written.
-
-    Parameters
-    ----------
-    figure : Figure
-        A figure of this package.
-    folder : Path
-        Made if it is not there.
-    name : str
-        File name without suffix.
-    dpi : int
-        Dots per inch of the PNG.
-
-    Returns
-    -------
-    list of Path
-        The PNG and the SVG.
-
-    Raises
-    ------
-    MedDELError
-        The folder can't be written.
+    The alt text is inside. Equal figures give equal bytes: no date is written.
     """
     paths = [folder / f"{name}.png", folder / f"{name}.svg"]
     for path in paths:

@@ -19,7 +19,7 @@ from compendium.live.panel import Panel
 from meddel.config import Keep
 from meddel.errors import MedDELError
 from meddel.select import budget_for
-from meddel.select.meddel import check_threshold
+from meddel.select.algorithm1 import check_threshold
 from meddel.select.ranking import Ranking, budget_at, eta_for
 
 Cut = Literal["ratio", "eta"]
@@ -99,7 +99,7 @@ def answer(passed: OnePass, *, cut: Cut, ratio: float, eta: float, eps: float, k
     ----------
     passed : OnePass
     cut : {"ratio", "eta"}
-        Which of the two decides: as `meddel.select.meddel.select` does, or as its `at_threshold`.
+        Which of the two decides: as `meddel.select.algorithm1.select` does, or as its `at_threshold`.
     ratio : float
         Share to keep, in (0, 1].
     eta : float

@@ -18,8 +18,8 @@ import meddel_kernels as kernels
 from meddel.config import Keep
 from meddel.errors import MedDELError
 from meddel.progress import progress
-from meddel.select.inputs import check_embeddings
-from meddel.select.meddel import check_kernels, check_settings, clustered, clusters_for
+from meddel.select.algorithm1 import check_kernels, check_settings, clustered, clusters_for
+from meddel.select.pool import check_embeddings
 from meddel.select.ranking import Ranking, order_within, ranked
 
 _MOST_OF_A_CLUSTER = 8192  # its cosines and neighbours take 16 bytes a pair: 1 GiB
@@ -73,7 +73,7 @@ class OnePass:
     records: Mapping[Keep, Records]
 
     def ranking(self, eps: float, keep: Keep) -> Ranking:
-        """Return what `meddel.select.meddel.rank` does at these settings, to the last bit.
+        """Return what `meddel.select.algorithm1.rank` does at these settings, to the last bit.
 
         Raises
         ------
@@ -109,7 +109,7 @@ def one_pass(
     Parameters
     ----------
     embeddings, index, rng, k, iterations, backend, threads
-        As for `meddel.select.meddel.rank`: an equal generator gives the equal ranking.
+        As for `meddel.select.algorithm1.rank`: an equal generator gives the equal ranking.
     keeps : tuple of {"near", "far", "random"}
         For which rules.
 

@@ -15,8 +15,7 @@ from matplotlib.patches import Rectangle
 
 from compendium.figures import style
 from compendium.live.panel import Panel
-from compendium.metrics.alpha import stability
-from compendium.metrics.cells import COLUMNS, EVERYTHING, checked
+from compendium.metrics import COLUMNS, EVERYTHING, checked, stability
 from meddel import wording
 from meddel.errors import MedDELError
 from meddel.normdel import normdel
@@ -35,7 +34,7 @@ def read_cells(path: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        `compendium.metrics.cells.COLUMNS`.
+        `compendium.metrics.COLUMNS`.
 
     Raises
     ------
@@ -58,7 +57,7 @@ def scored(cells: pd.DataFrame, alpha: float) -> pd.DataFrame:
     Parameters
     ----------
     cells : DataFrame
-        `compendium.metrics.cells.COLUMNS` (fractions).
+        `compendium.metrics.COLUMNS` (fractions).
     alpha : float
         Positive.
 
@@ -70,7 +69,7 @@ def scored(cells: pd.DataFrame, alpha: float) -> pd.DataFrame:
     Raises
     ------
     MedDELError
-        As for `compendium.metrics.cells.checked` and `meddel.normdel.normdel`.
+        As for `compendium.metrics.checked` and `meddel.normdel.normdel`.
     """
     table = checked(cells)
     table["normdel"] = normdel(table.miou, table.ratio, alpha)
@@ -85,7 +84,7 @@ def normdel_view(cells: pd.DataFrame, alpha: float = 1.0) -> Figure:
     Parameters
     ----------
     cells : DataFrame
-        `compendium.metrics.cells.COLUMNS` (fractions), of at most 16 selectors and ratios.
+        `compendium.metrics.COLUMNS` (fractions), of at most 16 selectors and ratios.
     alpha : float
         Positive.
 

@@ -31,7 +31,7 @@ def endoscopy(run: Run, size: int) -> LabelledSet:
     Parameters
     ----------
     run : Run
-        With generated data (``data`` None).
+        With generated data.
     size : int
         Pixels per side.
 
@@ -41,7 +41,7 @@ def endoscopy(run: Run, size: int) -> LabelledSet:
         The run's data are not generated.
     """
     table = study.study_index(run)
-    truth = None if run.data is not None else truth_check.read(run.out / "data")
+    truth = truth_check.read(run.data) if run.generated else None
     if truth is None:
         raise MedDELError("these data were not generated", run.data, "leave out --data")
     known = truth.to_pandas().set_index("id").loc[table["id"].to_pylist()]

@@ -17,8 +17,7 @@ import pyarrow as pa
 from compendium.questions.labelled import LabelledSet
 from compendium.questions.linear_probe import Score, embeddings
 from compendium.questions.trial import architecture, encoder, score
-from meddel import evidence, wording
-from meddel import select as selectors
+from meddel import evidence, select, wording
 from meddel.config import Run
 from meddel.progress import progress
 
@@ -195,5 +194,5 @@ def _kept(
     """Return which of the training images a selector keeps, judged by the encoder of all of them: bool."""
     index = pa.table({"id": [f"{data.name}/{row:07d}" for row in train], "path": [""] * len(train)})
     features = embeddings(data.images[train], whole, architecture(run, data.images), seed, run.device)
-    budget, rng = selectors.budget_for(ratio, len(train)), np.random.default_rng(seed)
-    return np.array(selectors.get(name)(features, index, budget, rng)["kept"].to_pylist(), dtype=bool)
+    budget, rng = select.budget_for(ratio, len(train)), np.random.default_rng(seed)
+    return np.array(select.get(name)(features, index, budget, rng)["kept"].to_pylist(), dtype=bool)

@@ -22,7 +22,7 @@ def other_modalities(run: Run, size: int) -> list[LabelledSet]:
     MedDELError
         A set can't be read.
     """
-    if run.data is None:
+    if run.generated:
         return [generated.endoscopy(run, size)]
     return [data for data in _labelled(run, size) if data.modality not in (ENDOSCOPY, NATURAL)]
 
@@ -38,7 +38,7 @@ def domains(run: Run, size: int) -> dict[str, LabelledSet]:
     MedDELError
         A set can't be read.
     """
-    if run.data is None:
+    if run.generated:
         return {MEDICAL: generated.endoscopy(run, size), NATURAL_DOMAIN: generated.textures(size)}
     labelled, found = _labelled(run, size), {}
     for domain, modality in ((MEDICAL, ENDOSCOPY), (NATURAL_DOMAIN, NATURAL)):
@@ -56,7 +56,7 @@ def masked_studies(run: Run) -> dict[str, Run]:
     """
     found = {}
     profile = run.profile.model_copy(update={"selectors": ("random", "meddel"), "pool_downstream_train": True})
-    for root in _folders(run.data):
+    for root in _folders(run):
         foreign = modality_of(root.name) not in (ENDOSCOPY, NATURAL, UNKNOWN)
         if foreign and (root / "masks").is_dir():
             changes = {"data": root, "out": run.out / "questions" / "study" / root.name, "profile": profile}
@@ -65,8 +65,8 @@ def masked_studies(run: Run) -> dict[str, Run]:
 
 
 def _labelled(run: Run, size: int) -> list[LabelledSet]:
-    return [] if run.data is None else find(run.data, size, run.out / "questions" / "labelled" / str(size))
+    return [] if run.generated else find(run.data, size, run.out / "questions" / "labelled" / str(size))
 
 
-def _folders(data: Path | None) -> list[Path]:
-    return [] if data is None else [data, *sorted(path for path in data.iterdir() if path.is_dir())]
+def _folders(run: Run) -> list[Path]:
+    return [] if run.generated else [run.data, *sorted(path for path in run.data.iterdir() if path.is_dir())]

@@ -1,7 +1,7 @@
-"""The workshop: exercises in short notebooks, checks that answer, syllabi that choose among them, and a leaderboard.
+"""The workshop: exercises in short notebooks, checks that answer, and a leaderboard for the room.
 
-``notebooks/workshop`` holds the solutions, which are the source; ``python -m compendium.workshop`` makes the participants'
-copies of them. ``notebooks/workshop/TEACHING.md`` is for who teaches.
+``notebooks/workshop`` has the solutions; ``make workshop`` writes the participants' notebooks of them, and
+``notebooks/workshop/TEACHING.md`` is for teachers.
 """
 
 from compendium.workshop.checks import NotYet, check

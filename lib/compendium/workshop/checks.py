@@ -1,26 +1,24 @@
 """``check("name", function)``: run a participant's function beside the library's and answer in one short message.
 
-What is expected is computed by the library at that moment, from the same inputs; nothing is typed in. Functions are
-given, not results, so that a number that somebody read elsewhere does not pass, and neither does a stub.
+The library computes what is expected at that moment, from the same inputs; no number is typed in. A participant gives
+the function and not its result, so that neither a number read elsewhere nor a stub passes.
 """
 
 from __future__ import annotations
 
 import copy
-import importlib
-import pkgutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
-from compendium.workshop import exercises
-from compendium.workshop.comparing import Difference, difference, shown
+import numpy as np
+
 from meddel.errors import MedDELError
 
 HINT_AFTER = 2
-_SHORT = 60
+_FEW, _LONGEST = 8, 60
+_FAILURES: Counter[str] = Counter()
 
 
 def _call(function: Callable[..., Any], *inputs: Any) -> Any:
@@ -28,31 +26,17 @@ def _call(function: Callable[..., Any], *inputs: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that is checked.
+class Task:
+    """One thing to check.
 
-    Attributes
-    ----------
-    name : str
-        What ``check`` is called with.
-    expected : callable
-        The library's answer to the inputs of a case.
-    cases : callable
-        Gives the cases: a list of tuples of inputs.
-    hint : str
-        A sentence for who failed twice.
-    run : callable
-        ``run(function, *inputs)`` gives the participant's answer; by default it calls the function.
-    tolerance : float
-        Within which numbers agree.
+    `expected` is the library's answer to the inputs of a case, and `cases` returns a list of such inputs. `run` calls a
+    participant's function in a way of its own, such as a kernel's. `hint` is for those who failed twice.
     """
 
-    name: str
     expected: Callable[..., Any]
     cases: Callable[[], list[tuple[Any, ...]]]
     hint: str
     run: Callable[..., Any] = _call
-    tolerance: float = 1e-6
 
 
 class NotYet(MedDELError):
@@ -62,11 +46,8 @@ class NotYet(MedDELError):
         return [str(self)]
 
 
-_FAILURES: Counter[str] = Counter()
-
-
 def check(name: str, value: Callable[..., Any]) -> None:
-    """Hold a participant's function against the library, print that it is right, or raise.
+    """Compare a participant's function with the library's: print that it is right, or raise.
 
     Parameters
     ----------
@@ -78,57 +59,91 @@ def check(name: str, value: Callable[..., Any]) -> None:
     Raises
     ------
     NotYet
-        It is not written yet, it ends with an error, or it gives something else than the library. From the second
-        failure of the same check on, the message ends with a hint.
-    MedDELError
-        There is no such check.
+        It is not written yet, it ends with an error, or it returns something else than the library's. From the second
+        failure of a check on, the message ends with a hint.
     """
     task = _find(name)
     if not callable(value):
-        raise _failed(task, f"{name}: give the function itself, not {shown(value)}")
+        raise _failed(name, task, f"give the function itself, not {shown(value)}")
     compared = ""
     for inputs in task.cases():
         expected = task.expected(*copy.deepcopy(inputs))
         try:
             yours = task.run(value, *copy.deepcopy(inputs))
         except NotImplementedError as error:
-            raise _failed(task, f"{name}: not written yet ({error})") from None
+            raise _failed(name, task, f"not written yet ({error})") from None
         except Exception as error:  # a person's code: whatever it raises is the answer
-            raise _failed(task, f"{name}: your code ends with {type(error).__name__}: {error}") from error
-        found = difference(yours, expected, task.tolerance)
+            raise _failed(name, task, f"your code ends with {type(error).__name__}: {error}") from error
+        found = difference(yours, expected)
         if found is not None:
-            raise _failed(task, _message(name, inputs, found))
+            given = ", ".join(map(shown, inputs))
+            case = f" (for {given})" if inputs and len(given) <= _LONGEST else ""
+            raise _failed(name, task, f"not yet; yours {found[0]}, expected {found[1]}{case}")
         compared = f"yours {shown(yours)}, expected {shown(expected)}"
     print(f"{name}: right; {compared}")
 
 
-def names() -> tuple[str, ...]:
-    """Return the names of all checks, sorted."""
-    return tuple(sorted(_all()))
+def tasks() -> dict[str, Task]:
+    """Return all tasks by name."""
+    from compendium.workshop import exercises, gpu_exercises
+
+    return exercises.TASKS | gpu_exercises.TASKS
 
 
-def _message(name: str, inputs: tuple[Any, ...], found: Difference) -> str:
-    given = ", ".join(shown(one) for one in inputs)
-    case = f" (for {given})" if inputs and len(given) <= _SHORT else ""
-    return f"{name}: not yet; yours {found.yours}, expected {found.expected}{case}"
-
-
-def _failed(task: Check, message: str) -> NotYet:
-    _FAILURES[task.name] += 1
-    return NotYet(message, fix=f"hint: {task.hint}" if _FAILURES[task.name] >= HINT_AFTER else None)
-
-
-def _find(name: str) -> Check:
-    known = _all()
+def _find(name: str) -> Task:
+    known = tasks()
     if name not in known:
         raise MedDELError(f"there is no check {name!r}", fix=f"choose among {', '.join(sorted(known))}")
     return known[name]
 
 
-def _all() -> dict[str, Check]:
-    return {task.name: task for module in _modules() for task in module.CHECKS}
+def _failed(name: str, task: Task, message: str) -> NotYet:
+    _FAILURES[name] += 1
+    return NotYet(f"{name}: {message}", fix=f"hint: {task.hint}" if _FAILURES[name] >= HINT_AFTER else None)
 
 
-def _modules() -> list[ModuleType]:
-    found = [f"{exercises.__name__}.{one.name}" for one in pkgutil.iter_modules(exercises.__path__)]
-    return [importlib.import_module(name) for name in found]
+def difference(yours: Any, expected: Any, tolerance: float = 1e-6) -> tuple[str, str] | None:
+    """Return how two values differ, as short text for each, or None if they agree.
+
+    Tuples and lists are compared part by part, numbers and arrays within `tolerance`, and everything else as equal.
+    """
+    if isinstance(expected, tuple | list):
+        yours = yours.tolist() if isinstance(yours, np.ndarray) and yours.ndim else yours
+        if not isinstance(yours, tuple | list) or len(yours) != len(expected):
+            return f"{type(yours).__name__}: {shown(yours)}", f"{len(expected)} parts: {shown(expected)}"
+        parts = (difference(*pair, tolerance) for pair in zip(yours, expected, strict=True))
+        return next((found for found in parts if found is not None), None)
+    if isinstance(expected, str):
+        return None if isinstance(yours, str) and yours == expected else (shown(yours), expected)
+    try:
+        ours, theirs = np.asarray(yours), np.asarray(expected)
+    except ValueError:  # rows of several lengths
+        return shown(yours), shown(expected)
+    if ours.dtype.kind not in "biuf":
+        return f"{type(yours).__name__} {shown(yours)}", shown(expected)
+    if ours.shape != theirs.shape:
+        return f"{shown(yours)} of shape {ours.shape}", f"shape {theirs.shape}"
+    if theirs.dtype == bool and ours.dtype != bool:
+        return f"values of type {ours.dtype}", "true or false"
+    wrong = ~np.isclose(ours.astype(float), theirs.astype(float), rtol=tolerance, atol=tolerance, equal_nan=True)
+    if not wrong.any():
+        return None
+    place = tuple(int(one) for one in np.argwhere(wrong)[0])
+    where = f" at {list(place)}, the first of {wrong.sum()} places that differ" if place else ""
+    return shown(ours[place]), f"{shown(theirs[place])}{where}"
+
+
+def shown(value: Any) -> str:
+    """Return a value as text of at most some sixty characters, a sentence as it is."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float | np.floating):
+        text = f"{value:.6g}"
+    elif isinstance(value, np.ndarray):
+        text = np.array2string(value, precision=4, separator=", ", threshold=_FEW).replace("\n", "")
+    elif isinstance(value, tuple | list):
+        opening, closing = ("(", ")") if isinstance(value, tuple) else ("[", "]")
+        text = f"{opening}{', '.join(shown(one) for one in value)}{closing}"
+    else:
+        text = repr(value.item() if isinstance(value, np.generic) else value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."

@@ -1,29 +1,28 @@
 """The generated images of the workshop: a pool to select from, labelled images to test on, and plain descriptors.
 
-They are drawn in memory in a second or two, by the seed: whoever draws them has the same ids, so that a list of ids
-means the same on every laptop of the room. `write` makes files of them for who wants to select with ``meddel``.
+The seed decides the images and their ids, so that a list of ids means the same on every laptop of the room.
 """
 
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from matplotlib.figure import Figure
 from PIL import Image
 
 import endosim
+from compendium.figures.pictures import Picture, draw
 from endosim.data_sets import DATA_SETS, LABELLED, SOURCES
 from meddel import artefacts
 from meddel.config import SyntheticConfig
 from meddel.images.index import from_rows
 
 CONFIG = SyntheticConfig(frames_per_source=200, images_per_set=160, size=64, video_length=20)
-SEED = 0
-SIDE = 32
-"""Pixels per side of all images in memory."""
+SEED, SIDE = 0, 32  # SIDE: pixels per side of all images
 TESTED = tuple(data_set.name for data_set in LABELLED if data_set.purpose == "polyp")
 """The labelled sets that the leaderboard tests on."""
 
@@ -32,14 +31,8 @@ TESTED = tuple(data_set.name for data_set in LABELLED if data_set.purpose == "po
 class Pictures:
     """Images in memory, in the order of their ids.
 
-    Attributes
-    ----------
-    index : pyarrow.Table
-        `meddel.images.index.INDEX_SCHEMA`, n rows; ``path`` is where `write` puts the image, below its folder.
-    images : uint8 [n, s, s, 3]
-        RGB. Read-only, as the masks are: they are drawn once a process.
-    masks : uint8 [n, s, s]
-        1 where a polyp is.
+    `index` is an INDEX of n rows, `images` are RGB, uint8 [n, s, s, 3], and `masks` uint8 [n, s, s] are 1 where a polyp
+    is. The arrays are read-only: they are drawn once a process.
     """
 
     index: pa.Table
@@ -52,26 +45,15 @@ class Pictures:
         return self.index["id"].to_pylist()
 
 
-def pool(frames: int = CONFIG.frames_per_source, side: int = SIDE) -> Pictures:
-    """Draw the pool: the first `frames` images of each of the three sources, in squares of `side` pixels."""
-    config = CONFIG.model_copy(update={"frames_per_source": frames})
-    return _draw(tuple(data_set.name for data_set in SOURCES), config, side)
+def pool(frames: int = CONFIG.frames_per_source) -> Pictures:
+    """Draw the pool: the first `frames` images of each of the three sources."""
+    names = tuple(data_set.name for data_set in SOURCES)
+    return _drawn(names, CONFIG.model_copy(update={"frames_per_source": frames}))
 
 
-def labelled(name: str, images: int = CONFIG.images_per_set, side: int = SIDE) -> Pictures:
-    """Draw the first `images` of the labelled set `name`, one of `TESTED`, in squares of `side` pixels."""
-    return _draw((name,), CONFIG.model_copy(update={"images_per_set": images}), side)
-
-
-def write(folder: Path) -> Path:
-    """Write the pool as image files, ``<source>/images/<name>.jpg`` below `folder`, for ``meddel embed``; return it.
-
-    Raises
-    ------
-    MedDELError
-        The folder can't be written.
-    """
-    return endosim.generate(folder, CONFIG, SEED, names=[data_set.name for data_set in SOURCES])
+def labelled(name: str, images: int = CONFIG.images_per_set) -> Pictures:
+    """Draw the first `images` of the labelled set `name`, one of `TESTED`."""
+    return _drawn((name,), CONFIG.model_copy(update={"images_per_set": images}))
 
 
 def describe(images: np.ndarray, cells: int = 8) -> np.ndarray:
@@ -80,9 +62,8 @@ def describe(images: np.ndarray, cells: int = 8) -> np.ndarray:
     Parameters
     ----------
     images : uint8 [n, s, s, 3]
-        `cells` divides s.
     cells : int
-        The grid has `cells` rows and columns.
+        Rows and columns of the grid; it divides s.
 
     Returns
     -------
@@ -94,16 +75,22 @@ def describe(images: np.ndarray, cells: int = 8) -> np.ndarray:
     return (means - means.mean(axis=0)).astype(np.float32)
 
 
-@functools.lru_cache(maxsize=8)
-def _draw(names: tuple[str, ...], config: SyntheticConfig, side: int) -> Pictures:
-    rows, squares = [], []
+def sheet(images: np.ndarray, titles: Sequence[str], message: str, columns: int = 8) -> Figure:
+    """Draw images (uint8 [m, s, s, 3]) in rows of `columns`, with titles; `message` says what to see."""
+    shown = [Picture(image, title) for image, title in zip(images, titles, strict=True)]
+    rows = [("", shown[first : first + columns]) for first in range(0, len(shown), columns)]
+    return draw(rows, columns, message, f"{message}: {len(images)} images. {', '.join(filter(None, titles))}")
+
+
+@functools.lru_cache(maxsize=16)
+def _drawn(names: tuple[str, ...], config: SyntheticConfig) -> Pictures:
+    rows, squares = [], {}
     for name in names:
         for video, frames in enumerate(DATA_SETS[name].videos(config)):
             for frame in frames:
-                drawn = endosim.render_frame(SEED, name, video, frame, config)
+                image, mask = _square(endosim.render_frame(SEED, name, video, frame, config))
                 stem = f"v{video:04d}_f{frame:04d}"
-                image, mask = _square(drawn, side)
-                squares.append((image, mask))
+                squares[f"{name}/{stem}"] = image, mask
                 rows.append(
                     {
                         "id": f"{name}/{stem}",
@@ -111,21 +98,20 @@ def _draw(names: tuple[str, ...], config: SyntheticConfig, side: int) -> Picture
                         "source": name,
                         "video": f"{name}-{video:04d}",
                         "frame": frame,
-                        "width": side,
-                        "height": side,
+                        "width": SIDE,
+                        "height": SIDE,
                         "sha256": artefacts.hash_of(image),
                         "mask_sha256": artefacts.hash_of(mask),
                     }
                 )
-    order = sorted(range(len(rows)), key=lambda row: rows[row]["id"])
-    images, masks = (np.stack([squares[row][part] for row in order]) for part in (0, 1))
+    images, masks = (np.stack([squares[name][part] for name in sorted(squares)]) for part in (0, 1))
     for array in (images, masks):
         array.flags.writeable = False
     return Pictures(from_rows(rows), images, masks)
 
 
-def _square(drawn: endosim.Frame, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return image and mask at the side: averages, and the majority of each pixel's area."""
-    image = Image.fromarray(drawn.image).resize((side, side), Image.Resampling.BOX)
-    area = Image.fromarray(drawn.polyp.astype(np.float32)).resize((side, side), Image.Resampling.BOX)
+def _square(drawn: endosim.Frame) -> tuple[np.ndarray, np.ndarray]:
+    """Return image and mask in small: averages, and the majority of each pixel's area."""
+    image = Image.fromarray(drawn.image).resize((SIDE, SIDE), Image.Resampling.BOX)
+    area = Image.fromarray(drawn.polyp.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BOX)
     return np.asarray(image), (np.asarray(area) > 0.5).astype(np.uint8)

@@ -11,7 +11,7 @@ from meddel.images.read import SUFFIXES
 
 
 class Problem(NamedTuple):
-    """A file that can't be used, why, and what to do about it."""
+    """A file which can't be used, why, and what to do about it."""
 
     path: Path
     problem: str
@@ -42,12 +42,13 @@ class Files:
 
 
 def scan(folder: Path) -> tuple[list[Files], list[Problem]]:
-    """Return the sets in `folder` (absolute), sorted by name, and the files that belong to none.
+    """Return the sets in `folder` (absolute), sorted by name, and the files which belong to none.
 
-    Hidden files and folders are passed over, links to folders are followed once.
+    Hidden files and folders are ignored, links to folders are followed once.
     """
-    direct = [path for path in sorted(folder.iterdir()) if _is_image(path)]
-    children = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+    inside = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    direct = [path for path in inside if path.suffix.lower() in SUFFIXES and path.is_file()]
+    children = [path for path in inside if path.is_dir()]
     problems: list[Problem] = []
     if (folder / "images").is_dir() or (direct and not any((child / "images").is_dir() for child in children)):
         return [_files_of(folder, problems)], problems
@@ -59,12 +60,8 @@ def scan(folder: Path) -> tuple[list[Files], list[Problem]]:
     return sets, problems
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-
-
 def _files_of(root: Path, problems: list[Problem]) -> Files:
-    """Return the images and masks of one set; what has no partner or takes a taken name goes to `problems`."""
+    """Return the images and masks of one set; what has no partner or takes a taken name is added to `problems`."""
     files = Files(root.name, root)
     standard = (root / "images").is_dir()
     tops = [root / name for name in ("images", "masks") if (root / name).is_dir()] if standard else [root]
@@ -88,8 +85,8 @@ def _files_of(root: Path, problems: list[Problem]) -> Files:
 
 
 def _walk(top: Path, problems: list[Problem]) -> list[Path]:
-    """Return all files below `top` but hidden ones, sorted by path; names that nobody can write down are problems."""
-    found: list[Path] = []
+    """Return all files below `top` but hidden ones, sorted; names which are not UTF-8 are problems."""
+    found: set[Path] = set()
     seen: set[str] = set()
     for folder, names, files in os.walk(top, followlinks=True):
         real = os.path.realpath(folder)
@@ -98,17 +95,9 @@ def _walk(top: Path, problems: list[Problem]) -> list[Path]:
             continue
         seen.add(real)
         names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in names:
-            if Path(name).suffix.lower() in SUFFIXES:
-                problems.append(Problem(Path(folder) / name, "a folder with an image's name", "rename it"))
-        found += [Path(folder) / name for name in files if not name.startswith(".")]
-    odd = [path for path in found if not _is_text(path)]
-    problems += [Problem(path, "its name is not UTF-8", "rename it") for path in odd]
-    return sorted(set(found) - set(odd))
-
-
-def _is_text(path: Path) -> bool:
-    try:
-        return bool(str(path).encode())
-    except UnicodeEncodeError:
-        return False
+        images = [Path(folder) / name for name in names if Path(name).suffix.lower() in SUFFIXES]
+        problems += [Problem(path, "a folder with an image's name", "rename it") for path in images]
+        found |= {Path(folder) / name for name in files if not name.startswith(".")}
+    odd = {path for path in found if any("\udc80" <= letter <= "\udcff" for letter in str(path))}
+    problems += [Problem(path, "its name is not UTF-8", "rename it") for path in sorted(odd)]
+    return sorted(found - odd)

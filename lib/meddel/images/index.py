@@ -1,10 +1,10 @@
-"""Turn any folder of images into one table, the index: a row for each image that is whole, with what is known of it.
+"""Turn any folder of images into one table, the index: a row for each whole image, with what is known of it.
 
-A folder is a *set* (a source) if it holds images directly or in ``images/``; its masks lie in ``masks/`` under the same
-names. A folder of such folders is several sets; any other tree of pictures is one source for each folder at its top.
-A set may carry ``frames.csv`` (name, centre, video, frame, split), ``sequences.csv`` (name, sequence) or ``labels.csv``
-(name, split). What can't be used goes to a quarantine file with its reason, and the rest goes on. The paper's pools
-are described in section 3.1 (Table 1).
+A folder is a *set* (a source) if it holds images directly or in ``images/``; its masks are in ``masks/`` under the same
+names. A folder of such folders is several sets; any other tree of images is one source for each folder at its top.
+A set may have ``frames.csv``, ``sequences.csv`` or ``labels.csv`` with a column ``name`` and any of centre, video (or
+sequence), frame and split. Files which can't be used are written to a quarantine file with the reason. The paper's
+pools are described in section 3.1 (Table 1).
 """
 
 from __future__ import annotations
@@ -53,10 +53,9 @@ def build_index(folder: Path, *, quarantine: Path | None = None) -> pa.Table:
     Parameters
     ----------
     folder : Path
-        A set, a folder of sets, or any tree of pictures (jpg, jpeg, png, bmp, tif, tiff, webp).
+        A set, a folder of sets, or any tree of images (jpg, jpeg, png, bmp, tif, tiff, webp).
     quarantine : Path or None
-        CSV file (path, problem, what to do) for all that can't be used: files that are no image or are cut off, masks
-        without an image or of another size, second images of a name. It is written even if it has no rows.
+        CSV file (path, problem, what to do) for all files which can't be used. It is written even if it has no rows.
 
     Returns
     -------
@@ -67,7 +66,7 @@ def build_index(folder: Path, *, quarantine: Path | None = None) -> pa.Table:
     Raises
     ------
     MedDELError
-        No such folder, no image in it, or none that can be used.
+        No such folder, no image in it, or none which can be used.
     """
     folder = Path(folder).expanduser()
     if not folder.is_dir():
@@ -91,13 +90,7 @@ def build_index(folder: Path, *, quarantine: Path | None = None) -> pa.Table:
 
 
 def from_rows(rows: Iterable[dict[str, Any]]) -> pa.Table:
-    """Return rows (dictionaries with the index's columns, absent ones null) as an index sorted by id.
-
-    Raises
-    ------
-    MedDELError
-        An id occurs twice.
-    """
+    """Return rows (dictionaries with the index's columns, absent ones null) as an index sorted by id, each id once."""
     table = pa.Table.from_pylist(sorted(rows, key=lambda row: row["id"]), schema=INDEX_SCHEMA)
     ids = table["id"].to_pylist()
     twice = next((first for first, second in pairwise(ids) if first == second), None)
@@ -112,59 +105,33 @@ def write_index(path: Path, table: pa.Table) -> None:
 
 
 def read_index(path: Path, root: Path | None = None) -> pa.Table:
-    """Return the index that `write_index` wrote.
-
-    Parameters
-    ----------
-    path : Path
-    root : Path or None
-        The folder that all images and masks must lie in, links followed; None: they may lie anywhere.
-
-    Raises
-    ------
-    MedDELError
-        No such file, no Parquet file, not the index's columns, or an image outside `root` (it is named).
-    """
+    """Return the index which `write_index` wrote; refuse an image or mask outside the folder `root`, if given."""
     try:
         table = pq.read_table(path).select(INDEX_SCHEMA.names).cast(INDEX_SCHEMA)
         table.validate(full=True)  # that text is text, among others
     except (OSError, pa.ArrowException, KeyError) as error:
         raise MedDELError("no readable index", path, "make it again with meddel index") from error
-    if root is not None:
-        _check_inside(table, path, os.path.realpath(root))
+    inside = None if root is None else os.path.realpath(root)
+    for column in () if inside is None else ("path", "mask"):
+        for name, file in zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True):
+            if file is not None and not Path(os.path.realpath(file)).is_relative_to(inside):
+                what = f"the {column} of {name!r} is outside {inside}: {file}"
+                raise MedDELError(what, path, "make the index again")
     return table
 
 
-def _check_inside(table: pa.Table, path: Path, root: str) -> None:
-    for column in ("path", "mask"):
-        for name, file in zip(table["id"].to_pylist(), table[column].to_pylist(), strict=True):
-            if file is not None and not Path(os.path.realpath(file)).is_relative_to(root):
-                raise MedDELError(f"the {column} of {name!r} lies outside {root}: {file}", path, "make the index again")
-
-
 def data_hash(table: pa.Table) -> str:
-    """Return the SHA-256 of ids, splits and the content of images and masks; folders and dates don't enter."""
+    """Return the SHA-256 of ids, splits and the content of images and masks, whatever their folders and dates."""
     columns = ("id", "sha256", "mask_sha256", "video", "split")
     return artefacts.hash_of(*(table[name].to_pylist() for name in columns))
 
 
 def roles(table: pa.Table) -> tuple[list[str], list[str]]:
-    """Tell which sources pre-train and which sets are segmented downstream.
+    """Return the sources which pre-train and the sets which are segmented downstream, both sorted.
 
-    Sets whose names are known (`manifests.known_sets`) follow that; where there are several modalities and endoscopy is
-    among them, the others are left out. Of the other sets, those with masks are downstream. A set without masks is
-    never downstream. Where all sets have masks there is no source: then only the sets' own training images can be
-    pooled (``Profile.pool_downstream_train``).
-
-    Parameters
-    ----------
-    table : pa.Table
-        An index.
-
-    Returns
-    -------
-    pretraining, downstream : list of str
-        Names of sources, sorted; either may be empty.
+    Sets of known names (`manifests.known_sets`) follow what is known; where endoscopy is among several modalities, the
+    others are left out. Of the other sets, those with masks are downstream. Where all sets have masks there is no
+    source: then only the sets' own training images can be pooled (``Profile.pool_downstream_train``).
     """
     masked = table.filter(table["mask"].is_valid())["source"].unique().to_pylist()
     known = manifests.known_sets()
@@ -181,7 +148,7 @@ def roles(table: pa.Table) -> tuple[list[str], list[str]]:
 
 
 class _Whole(NamedTuple):
-    """A file that was read to its end: its size in pixels and the hash of its bytes, or what is wrong with it."""
+    """A file which was read to its end: its size in pixels and the hash of its bytes, or what is wrong with it."""
 
     size: tuple[int, int] = (0, 0)
     sha256: str = ""
@@ -198,8 +165,7 @@ def _read(path: Path) -> _Whole:
     try:
         size = images.upright_size(content)
     except images.UNREADABLE as error:
-        problem, fix = _diagnosis(error)
-        return _Whole(problem=Problem(path, problem, fix))
+        return _Whole(problem=Problem(path, *_diagnosis(error)))
     return _Whole(size, hashlib.sha256(content).hexdigest())
 
 
@@ -215,7 +181,7 @@ def _diagnosis(error: BaseException) -> tuple[str, str]:
 
 
 def _read_all(sets: list[Files], problems: list[Problem]) -> dict[str, dict[str, Any]]:
-    """Return the rows by id, and add what can't be used to `problems`."""
+    """Return the rows by id, and add files which can't be used to `problems`."""
     entries = [(files, key) for files in sets for key in files.images]
     paths = [files.images[key] for files, key in entries]
     paths += [files.masks[key] for files, key in entries if key in files.masks]
@@ -240,19 +206,15 @@ def _read_all(sets: list[Files], problems: list[Problem]) -> dict[str, dict[str,
 
 
 def _annotate(files: Files, rows: dict[str, dict[str, Any]], problems: list[Problem]) -> None:
-    """Add what the set's CSV files tell to its rows; lines about images that aren't there are passed over."""
-    readers: dict[str, dict[str, tuple[str, Callable[[str], Any]]]] = {
-        "labels.csv": {"split": ("split", lambda text: _SPLITS[text.lower()])},
-        "sequences.csv": {"sequence": ("video", str)},
-        "frames.csv": {
-            "centre": ("centre", str),
-            "video": ("video", str),
-            "frame": ("frame", _frame),
-            "split": ("split", lambda text: _SPLITS[text.lower()]),
-        },
+    """Add the values in the set's CSV files to its rows; lines about images which don't exist are ignored."""
+    columns: dict[str, tuple[str, Callable[[str], Any]]] = {
+        "centre": ("centre", str),
+        "sequence": ("video", str),
+        "video": ("video", str),
+        "frame": ("frame", _frame),
+        "split": ("split", lambda text: _SPLITS[text.lower()]),
     }
-    for name, columns in readers.items():
-        path = files.root / name
+    for path in (files.root / name for name in ("labels.csv", "sequences.csv", "frames.csv")):
         if not path.is_file():
             continue
         try:
@@ -282,12 +244,7 @@ def _frame(text: str) -> int:
 
 
 def _write_quarantine(path: Path, problems: list[Problem]) -> None:
+    """Write the problems as CSV, sorted by path; bytes of a name which are not UTF-8 become ``\\xff``."""
+    rows = [(os.fsencode(one.path).decode(errors="backslashreplace"), one.problem, one.fix) for one in problems]
     with artefacts.atomic_write(path, "w") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(("path", "problem", "what to do"))
-        writer.writerows(sorted((_shown(problem.path), problem.problem, problem.fix) for problem in problems))
-
-
-def _shown(path: Path) -> str:
-    r"""Return a path as text; bytes of its name that are not UTF-8 stand as ``\xff``."""
-    return os.fsencode(path).decode(errors="backslashreplace")
+        csv.writer(stream, lineterminator="\n").writerows([("path", "problem", "what to do"), *sorted(rows)])

@@ -1,8 +1,9 @@
-"""Decode the images of an index once, to small squares in a memory-mapped array that every later step reads."""
+"""Decode the images of an index once, to small squares in a memory-mapped array which every later step reads."""
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,12 @@ class Pixels:
 
     Attributes
     ----------
-    images : np.ndarray
-        uint8 [n, size, size, 3], RGB, read-only memory map.
-    masks : np.ndarray
-        uint8 [n, size, size], 1 where the foreground is; zeros for images without a mask.
-    has_mask : np.ndarray
-        bool [n].
+    images : uint8 [n, size, size, 3]
+        RGB, a read-only memory map.
+    masks : uint8 [n, size, size]
+        1 where the foreground is; zeros for images without a mask.
+    has_mask : bool [n]
     ids : list of str
-        Of length n, the index's ids.
     """
 
     images: np.ndarray
@@ -47,13 +46,7 @@ class Pixels:
         return self.images.shape[1]
 
     def rows(self, ids: list[str]) -> np.ndarray:
-        """Return the positions (int64) of `ids`.
-
-        Raises
-        ------
-        MedDELError
-            An id is not among the decoded images.
-        """
+        """Return the positions (int64) of `ids`, or refuse an id which is not among the decoded images."""
         position = {name: i for i, name in enumerate(self.ids)}
         try:
             return np.array([position[name] for name in ids], dtype=np.int64)
@@ -62,7 +55,7 @@ class Pixels:
 
 
 def decode(index: pa.Table, size: int, folder: Path) -> Pixels:
-    """Decode all images and masks of `index` to squares, or open those that are decoded already.
+    """Decode all images and masks of `index` to squares, or open those which are decoded already.
 
     The whole image is squeezed to the square, antialiased (bicubic); a mask's pixel is foreground if more than half of
     its area is.
@@ -74,12 +67,7 @@ def decode(index: pa.Table, size: int, folder: Path) -> Pixels:
     size : int
         Pixels per side of the square.
     folder : Path
-        Where ``images.npy`` and ``masks.npy`` lie: n * size^2 * 3 bytes and a third of it for masks, if there are any.
-
-    Raises
-    ------
-    MedDELError
-        Size below 1, an image that is gone or has changed since it was indexed, a folder that can't be written.
+        Gets ``images.npy`` and, if there are masks, ``masks.npy``.
     """
     if size < 1:
         raise MedDELError(f"size {size} is below 1 pixel", fix="give the pixels per side, such as 64")
@@ -97,36 +85,16 @@ def decode(index: pa.Table, size: int, folder: Path) -> Pixels:
 
 
 def square(path: Path, sha256: str, size: int) -> np.ndarray:
-    """Return one image as a square.
-
-    Parameters
-    ----------
-    path : Path
-        An image file.
-    sha256 : str
-        The hash of its bytes when it was indexed.
-    size : int
-        Pixels per side.
-
-    Returns
-    -------
-    np.ndarray
-        uint8 [size, size, 3], RGB.
-
-    Raises
-    ------
-    MedDELError
-        The file is gone or has changed.
-    """
+    """Return an image file of the hash `sha256` as a square: uint8 [size, size, 3], RGB."""
     # decoded at no less than twice the size, a JPEG's own downscaling leaves no trace in the square
     image = images.read_rgb(_unchanged(path, sha256), at_least=2 * size)
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
 
 
-def _square_mask(path: Path | None, sha256: str | None, size: int) -> np.ndarray:
+def _square_mask(path: str | None, sha256: str | None, size: int) -> np.ndarray:
     if path is None or sha256 is None:
         return np.zeros((size, size), dtype=np.uint8)
-    foreground = Image.fromarray(images.read_foreground(_unchanged(path, sha256)).astype(np.float32))
+    foreground = Image.fromarray(images.read_foreground(_unchanged(Path(path), sha256)).astype(np.float32))
     area = np.asarray(foreground.resize((size, size), Image.Resampling.BOX))
     return (area > 0.5).astype(np.uint8)
 
@@ -144,26 +112,20 @@ def _unchanged(path: Path, sha256: str) -> bytes:
 def _write(index: pa.Table, size: int, path: Path, masks_path: Path | None) -> None:
     """Stream the squares into ``.npy`` files, which take their names only when they are whole."""
 
-    def squares(row: dict[str, Any]) -> tuple[np.ndarray, np.ndarray | None]:
+    def squares(row: dict[str, Any]) -> list[np.ndarray]:
         image = square(Path(row["path"]), row["sha256"], size)
-        mask = Path(row["mask"]) if row["mask"] else None
-        return image, None if masks_path is None else _square_mask(mask, row["mask_sha256"], size)
+        return [image] if masks_path is None else [image, _square_mask(row["mask"], row["mask_sha256"], size)]
 
     columns = index.select(["path", "sha256", "mask", "mask_sha256"]).to_pylist()
+    files = {path: (len(columns), size, size, 3)}
+    if masks_path is not None:
+        files[masks_path] = (len(columns), size, size)
     bar = progress(images.in_threads(squares, columns), what="decode", total=len(columns), unit="image")
-    with artefacts.atomic_write(path) as stream:
-        _write_header(stream, (len(columns), size, size, 3))
-        if masks_path is None:
-            for image, _ in bar:
-                stream.write(image.tobytes())
-            return
-        with artefacts.atomic_write(masks_path) as mask_stream:
-            _write_header(mask_stream, (len(columns), size, size))
-            for image, mask in bar:
-                stream.write(image.tobytes())
-                mask_stream.write(mask.tobytes())
-
-
-def _write_header(stream: Any, shape: tuple[int, ...]) -> None:
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(np.uint8)), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(stream, header)
+    with ExitStack() as stack:
+        streams = [stack.enter_context(artefacts.atomic_write(file)) for file in files]
+        for stream, shape in zip(streams, files.values(), strict=True):
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(stream, header)
+        for arrays in bar:
+            for stream, array in zip(streams, arrays, strict=True):
+                stream.write(array.tobytes())

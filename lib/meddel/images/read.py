@@ -1,7 +1,6 @@
-"""Open image and mask files of any common kind in one way: 8-bit RGB, upright; masks as foreground or not.
+"""Decode images and masks of any common kind in one way: 8-bit RGB, upright; masks as foreground or not.
 
-EXIF orientation is undone, because viewers and annotation tools show images upright and masks are drawn on what they
-show: a mask must have the size of the upright image.
+EXIF orientation is undone, as viewers and annotation tools show images upright and masks are drawn on what they show.
 """
 
 from __future__ import annotations
@@ -23,16 +22,15 @@ import numpy as np
 from PIL import Image, ImageChops
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-# Whatever a file is called, no other decoder sees it: Pillow has some that start programs (EPS) or read far more.
+# Whatever a file is called, no other decoder sees it: Pillow has some which start programs (EPS) or read far more.
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
 _JPEG, _BLOCK = ("JPEG", "MPO"), 64
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError)
 _MOST_PIXELS = 2 * 89_478_485  # where Pillow refuses as well
 _MOST_BYTES = 8 * _MOST_PIXELS  # four channels of 16 bits, without compression
 _LABEL_NUMBERS = 32
-_BOUNDS = ((np.min, np.inf), (np.max, -np.inf))
 _ORIENTATION = 0x0112
-_TURNS = {
+_TURNS = {  # not ImageOps.exif_transpose, which writes the EXIF anew and fails where that is broken
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -46,13 +44,7 @@ R = TypeVar("R")
 
 
 def read_file(path: Path) -> bytes:
-    """Return the bytes of an image file; what is no file is told without being opened, as a pipe would never end.
-
-    Raises
-    ------
-    OSError
-        It can't be read, it is a folder, a pipe or a device, or larger than any image that is decoded.
-    """
+    """Return the bytes of an image file; refuse a pipe, a device, or more bytes than any image has, by an OSError."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "a folder, a pipe or a device, no file")
@@ -64,10 +56,7 @@ def read_file(path: Path) -> bytes:
 def upright_size(content: bytes) -> tuple[int, int]:
     """Return width and height in pixels of an image file, upright, after decoding it to its last byte.
 
-    Raises
-    ------
-    One of `UNREADABLE`
-        The bytes are no image, a truncated one, or one of more than 178 million pixels.
+    Bytes which are no image, a truncated one or one of more than 178 million pixels raise one of `UNREADABLE`.
     """
     with _opened(content) as image:
         width, height = image.size
@@ -81,24 +70,60 @@ def read_rgb(content: bytes, at_least: int | None = None) -> Image.Image:
     """Decode an image file to 8-bit RGB, upright.
 
     Greyscale and palette images become RGB, transparency is laid over black, more than 8 bits are scaled so that the
-    full range of 12 or 16 bits becomes 0 to 255 and floats so that their own range does.
+    full range of 12 or 16 bits becomes 0 to 255 and floats so that their own range does. Errors are as for
+    `upright_size`.
 
     Parameters
     ----------
     content : bytes
         The file's bytes.
     at_least : int or None
-        Pixels per side that are enough: a large JPEG is then decoded at 1/2, 1/4 or 1/8 of its size, but not below.
-
-    Raises
-    ------
-    One of `UNREADABLE`
-        As in `upright_size`.
+        Pixels per side which are enough: a large JPEG is then decoded at 1/2, 1/4 or 1/8 of its size, but not below.
     """
     with _opened(content) as image:
         if at_least is not None:
             image.draft("RGB", (at_least, at_least))
         return _as_rgb(_upright(image))
+
+
+def read_foreground(content: bytes) -> np.ndarray:
+    """Decode a mask file to foreground (True) and background: bool [height, width].
+
+    Foreground is where the brightest channel is above 127, which also holds for coloured masks and for the ringing of a
+    JPEG. A lossless greyscale mask with values below 32 only holds label numbers: there it is everything above 0.
+    """
+    with _opened(content) as image:
+        lossy = image.format in _JPEG
+        upright = _upright(image)
+        if upright.mode == "L" or upright.mode.startswith("I"):
+            values = np.asarray(upright)
+            if not lossy and values.max(initial=0) < _LABEL_NUMBERS:
+                return values > 0
+        if upright.mode == "L":
+            return values > 127
+        bands = _as_rgb(upright).split()
+        return np.asarray(functools.reduce(ImageChops.lighter, bands)) > 127
+
+
+def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield ``function(item)`` in the items' order, computed by a thread for each usable core, few items ahead."""
+    workers = usable_cores()
+    remaining = iter(items)
+    with ThreadPoolExecutor(workers) as pool:
+        pending = deque(pool.submit(function, item) for item in islice(remaining, 8 * workers))
+        try:
+            while pending:
+                result = pending.popleft().result()
+                pending.extend(pool.submit(function, item) for item in islice(remaining, 1))
+                yield result
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def usable_cores() -> int:
+    """Return the number of cores which this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
@@ -116,9 +141,9 @@ def _opened(content: bytes) -> Iterator[Image.Image]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where there is none, or none that means anything."""
+    """Return the EXIF orientation, 1 to 8; 1 where there is none, or none with a meaning."""
     if image.format == "PNG":
-        image.load()  # its EXIF may stand behind the pixels
+        image.load()  # its EXIF may come after the pixels
     try:
         value = image.getexif().get(_ORIENTATION, 1)
         return int(value) if value in _TURNS else 1
@@ -146,7 +171,8 @@ def _as_rgb(upright: Image.Image) -> Image.Image:
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
     if values.dtype.kind == "f":
         known = np.isfinite(values)
-        low, high = (float(bound(values, where=known, initial=start)) for bound, start in _BOUNDS)
+        low = float(values.min(where=known, initial=np.inf))
+        high = float(values.max(where=known, initial=-np.inf))
         if high <= low:
             return np.zeros(values.shape, np.uint8)
         scaled = np.nan_to_num(values.astype(np.float64), nan=low, posinf=high, neginf=low)
@@ -157,57 +183,3 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     bits = int(values.max()).bit_length()
     depth = next(depth for depth in (8, 12, 16, 32) if bits <= depth)
     return (values >> (depth - 8)).astype(np.uint8)
-
-
-def read_foreground(content: bytes) -> np.ndarray:
-    """Decode a mask file to foreground (True) and background.
-
-    Foreground is where the brightest channel is above 127, which also holds for coloured masks and for the ringing of a
-    JPEG. A lossless greyscale mask whose values all lie below 32 holds label numbers (0/1, or classes): there
-    everything above 0 is foreground.
-
-    Returns
-    -------
-    np.ndarray
-        bool [height, width].
-
-    Raises
-    ------
-    One of `UNREADABLE`
-        As in `upright_size`.
-    """
-    with _opened(content) as image:
-        lossy = image.format in _JPEG
-        upright = _upright(image)
-        if upright.mode == "L" or upright.mode.startswith("I"):
-            values = np.asarray(upright)
-            if not lossy and values.max(initial=0) < _LABEL_NUMBERS:
-                return values > 0
-        if upright.mode == "L":
-            return values > 127
-        bands = _as_rgb(upright).split()
-        return np.asarray(functools.reduce(ImageChops.lighter, bands)) > 127
-
-
-def in_threads(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
-    """Yield ``function(item)`` in the items' order, computed by as many threads as there are usable cores.
-
-    Few items are in work at a time, so that neither memory nor a slow reader of the results matters.
-    """
-    workers = usable_cores()
-    remaining = iter(items)
-    with ThreadPoolExecutor(workers) as pool:
-        pending = deque(pool.submit(function, item) for item in islice(remaining, 8 * workers))
-        try:
-            while pending:
-                result = pending.popleft().result()
-                pending.extend(pool.submit(function, item) for item in islice(remaining, 1))
-                yield result
-        finally:
-            for future in pending:
-                future.cancel()
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -21,28 +21,16 @@ _TRIES = 64
 def split(
     rows: pa.Table, seed: int | np.random.Generator, train: float = 0.8, val: float = 0.1, test: float = 0.1
 ) -> np.ndarray:
-    """Return the part of every image of one set.
+    """Return the part of every image of one set: str [n], each ``"train"``, ``"val"`` or ``"test"``.
 
     Parameters
     ----------
     rows : pa.Table
-        The index rows of one set, n of them. Images of one `video` stay together, and so do images of equal `sha256`.
-        Where `split` is given it is followed; parts that it lacks are drawn from its training part (and from images
-        without a split), as large as the shares ask for.
+        The index rows of one set. Images of one `video` or of equal `sha256` are in one part. Where `split` is given it
+        is followed; parts which it lacks are drawn from its training part and from images without a split.
     seed : int or Generator
-        Decides the draw; equal seeds and rows give equal splits.
     train, val, test : float
-        Shares of the images, adding up to 1; a part of share 0 stays empty unless it is official.
-
-    Returns
-    -------
-    np.ndarray
-        str [n], each ``"train"``, ``"val"`` or ``"test"``. Every part with a share above 0 has an image.
-
-    Raises
-    ------
-    MedDELError
-        Shares below 0 or that don't add up to 1, rows of several sets, or fewer groups (videos) than parts.
+        Shares of the images, adding up to 1. Every part with a share above 0 gets an image.
     """
     shares = np.array([train, val, test], dtype=float)
     if not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-9:
@@ -63,13 +51,7 @@ def split(
 
 
 def group(rows: pa.Table) -> np.ndarray:
-    """Return the group of every row: rows that share a `video` or a `sha256`, directly or through others, are one.
-
-    Returns
-    -------
-    np.ndarray
-        int32 [n], numbered from 0 in the order of first occurrence.
-    """
+    """Return the group of every row (int32 [n]): rows which share a `video` or a `sha256`, directly or not, are one."""
     n = rows.num_rows
     links = []
     for name in ("video", "sha256"):
@@ -91,7 +73,7 @@ def _official(rows: pa.Table, groups: np.ndarray) -> np.ndarray:
 
 
 def _draw(groups: np.ndarray, shares: np.ndarray, rng: np.random.Generator, source: str) -> np.ndarray:
-    """Cut shuffled groups into consecutive parts; of several shuffles the one nearest to the shares is taken."""
+    """Cut shuffled groups into consecutive parts; of several shuffles take that nearest to the shares."""
     names, position, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     wanted = np.flatnonzero(shares)
     if len(names) < len(wanted):

@@ -1,5 +1,7 @@
 """Self-supervised pre-training (section 4.1): MAE and SimCLR on a plain ViT at equal compute."""
 
-from meddel.pretrain.loop import HISTORY_SCHEMA, Schedule, pretrain, schedule
+from meddel.pretrain.loop import HISTORY_SCHEMA, pretrain
+from meddel.pretrain.order import Schedule, schedule
+from meddel.pretrain.reconstruction import reconstruction_errors
 
-__all__ = ["HISTORY_SCHEMA", "Schedule", "pretrain", "schedule"]
+__all__ = ["HISTORY_SCHEMA", "Schedule", "pretrain", "reconstruction_errors", "schedule"]

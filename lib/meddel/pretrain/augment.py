@@ -42,7 +42,7 @@ class Augmentation:
 
     @property
     def coloured(self) -> bool:
-        """Whether it changes colours at all."""
+        """Say whether colours are changed at all."""
         return self.jitter > 0 or self.grey > 0
 
 
@@ -53,21 +53,9 @@ SIMCLR = Augmentation(
 
 
 def augment(images: Tensor, settings: Augmentation, generator: Generator) -> Tensor:
-    """Return one random view of every image, normalised as ``encoder.normalise`` does.
+    """Return one random view of every image (uint8 [b, s, s, 3], RGB), normalised as ``encoder.normalise`` does.
 
-    Parameters
-    ----------
-    images : Tensor
-        uint8 [b, s, s, 3], RGB.
-    settings : Augmentation
-        What is drawn, and how far.
-    generator : Generator
-        On the CPU; it decides everything.
-
-    Returns
-    -------
-    Tensor
-        float32 [b, 3, s, s] on the device of `images`.
+    `generator`, on the CPU, decides everything. The views are float32 [b, 3, s, s] on the device of `images`.
     """
     count, size = images.shape[0], images.shape[1]
     rows, columns = _resampling(count, size, settings, generator, images.device)

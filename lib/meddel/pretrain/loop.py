@@ -1,18 +1,18 @@
 """The loop of pre-training: the same number of images at every ratio, resumable, and the same bytes for a seed.
 
-Everything that a step draws depends on the seed and the step's number only, so that a checkpoint holds the step, the
-model, the optimiser and what all that has cost so far, and nothing else; on a CPU a run that was killed ends in the
-same bytes as one that was not. Its cost is the whole one, but for the steps that the kill lost: those after the last
-checkpoint, which are done again.
+What a step draws depends on the seed and the step's number only, so that a checkpoint is the step, the model, the
+optimiser and their cost so far; on a CPU a run that was killed ends in the same bytes as one that was not. Its cost is
+all that it took, but for the steps after the last checkpoint, which are done again.
 """
 
 from __future__ import annotations
 
 import io
 import time
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,9 @@ from meddel import encoder as encoders
 from meddel.config import EncoderConfig, PretrainConfig
 from meddel.cost import Cost, Meter
 from meddel.errors import MedDELError
-from meddel.pretrain.checkpoint import read as read_checkpoint
 from meddel.pretrain.mae import MAE
 from meddel.pretrain.optimise import bfloat16_products, forked, learning_rate, mixed_precision, parameter_groups
-from meddel.pretrain.order import batch_bounds, image_order, random_state
+from meddel.pretrain.order import Schedule, batch_bounds, image_order, random_state, schedule
 from meddel.pretrain.simclr import SimCLR
 from meddel.progress import progress
 
@@ -37,38 +36,6 @@ HISTORY_SCHEMA = pa.schema([("step", pa.int32()), ("images", pa.int64()), ("loss
 BETAS = (0.9, 0.95)
 _METHODS: dict[str, type[MAE] | type[SimCLR]] = {"mae": MAE, "simclr": SimCLR}
 _CHECK_EVERY = 50
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """What a run amounts to: images seen, largest batch, steps, and the peak learning rate at that batch."""
-
-    images: int
-    batch: int
-    steps: int
-    lr: float
-
-
-def schedule(config: PretrainConfig, kept: int, pool: int) -> Schedule:
-    """Return how long to train on `kept` of `pool` images (Table 2: equal compute).
-
-    With ``equal="compute"`` the images seen are `images_seen` whatever `kept`; with ``"epochs"`` they are its share
-    ``kept / pool``. SimCLR takes an image at most once in a batch, as it would be its own negative: there a subset
-    smaller than the batch is the batch, with more steps, and the peak rate falls in proportion to the batch, which is
-    MAE's rule and keeps rate times images. (The paper prints 1.5e-4 at batch 16; `lr` is the peak at `batch`.)
-
-    Raises
-    ------
-    MedDELError
-        Nothing is kept, more is kept than there is, or SimCLR is given a single image.
-    """
-    if kept < 1 or kept > pool:
-        raise MedDELError(f"{kept} of {pool} images are kept for pre-training", fix="keep at least one of the pool")
-    if config.method == "simclr" and kept < 2:
-        raise MedDELError("SimCLR needs two images to tell apart and 1 is kept", fix="keep more, or use method mae")
-    batch = min(config.batch, kept) if config.method == "simclr" else config.batch
-    images = config.images_seen if config.equal == "compute" else max(1, round(config.images_seen * kept / pool))
-    return Schedule(images, batch, len(batch_bounds(images, batch)) - 1, config.lr * batch / config.batch)
 
 
 def pretrain(
@@ -89,13 +56,11 @@ def pretrain(
     Parameters
     ----------
     images : ndarray
-        uint8 [n, s, s, 3], RGB; may be a memory map. ``s`` is the encoder's image size.
+        uint8 [n, s, s, 3], RGB, of the encoder's size; may be a memory map.
     rows : ndarray
         int [m], the rows of `images` that are kept, each once.
-    encoder : EncoderConfig
-        The ViT to train, from random weights of this seed.
-    config : PretrainConfig
-        Method, compute, batch, rates; see `schedule`.
+    encoder, config : EncoderConfig, PretrainConfig
+        The ViT to train; method, compute, batch, rates (see `schedule`).
     seed : int
         Of the initial weights, the order of images, the views and the masks.
     out : Path
@@ -116,61 +81,57 @@ def pretrain(
     rows = _checked(images, np.asarray(rows), encoder)
     plan = schedule(config, len(rows), len(images) if pool is None else pool)
     weights = out / "encoder.safetensors"
-    data_hash = _hash_of_pixels(images, rows) if data_hash is None else data_hash
-    # where checkpoints fall does not change what comes out
+    data_hash = artefacts.hash_of(images[rows]) if data_hash is None else data_hash
+    # where checkpoints fall does not change the result
     settings = config.model_dump(mode="json", exclude={"checkpoint_seconds"})
     key = artefacts.hash_of("pretrain", encoder, settings, seed, data_hash, rows, asdict(plan))
-    if artefacts.is_finished(weights, key):
-        _clear(out)
-        return weights
-    parameters = {"encoder": encoder.model_dump(), "pretrain": config.model_dump(), "images": len(rows)}
-    with artefacts.recorded(
-        weights, key, parameters=parameters, seed=seed, data_hash=data_hash, device=device
-    ) as meter:
-        run = _Run(images, rows, encoder, config, plan, seed, device)
-        history = run.train(out / "checkpoint.pt", key, meter, on_step)
-        artefacts.write_table(out / "history.parquet", history)
-        encoders.save(run.model.encoder, encoder, weights)
-    _clear(out)
+    if not artefacts.is_finished(weights, key):
+        parameters = {"encoder": encoder.model_dump(), "pretrain": config.model_dump(), "images": len(rows)}
+        with artefacts.recorded(
+            weights, key, parameters=parameters, seed=seed, data_hash=data_hash, device=device
+        ) as meter:
+            with forked(torch.device(device)):
+                torch.manual_seed(seed)
+                model = _METHODS[config.method](encoders.build(encoder, seed), config)
+            training = Training(model, images, rows, plan, config, seed, device)
+            artefacts.write_table(out / "history.parquet", training.run(out / "checkpoint.pt", key, meter, on_step))
+            encoders.save(model.encoder, encoder, weights)
+    clear(out)
     return weights
 
 
-def _clear(out: Path) -> None:
-    """Remove the checkpoint of a finished run, and what runs that were killed left half-written."""
+def clear(out: Path) -> None:
+    """Remove the checkpoint of a finished run, and the half-written files of runs that were killed."""
     with suppress(OSError):
         for path in (out / "checkpoint.pt", *out.glob(".*.part")):
             path.unlink(missing_ok=True)
 
 
-class _Run:
-    """One pre-training in progress."""
+class Training:
+    """One training in progress: of what `model` returns as the loss of a batch of images."""
 
     def __init__(
         self,
+        model: nn.Module,
         images: np.ndarray,
         rows: np.ndarray,
-        encoder: EncoderConfig,
-        config: PretrainConfig,
         plan: Schedule,
+        config: PretrainConfig,
         seed: int,
         device: str,
     ) -> None:
         self.images, self.rows, self.config, self.plan, self.seed = images, rows, config, plan, seed
         self.device = torch.device(device)
-        with forked(self.device):
-            torch.manual_seed(seed)
-            self.model: nn.Module = _METHODS[config.method](encoders.build(encoder, seed), config)
-        self.model.to(self.device).train()
-        self.optimiser = torch.optim.AdamW(
-            parameter_groups(self.model, config.weight_decay), lr=plan.lr, betas=BETAS, fused=True
-        )
+        self.model = model.to(self.device).train()
+        groups = parameter_groups(self.model, config.weight_decay)
+        self.optimiser = torch.optim.AdamW(groups, lr=plan.lr, betas=BETAS, fused=True)
         self.order = image_order(len(rows), plan.images, plan.batch, seed)
         self.bounds = batch_bounds(plan.images, plan.batch).tolist()
         self.losses = torch.full((plan.steps,), torch.nan, device=self.device)
 
-    def train(self, checkpoint: Path, key: str, meter: Meter, on_step: Callable[[int], None] | None) -> pa.Table:
-        """Do the steps that are left and return the history."""
-        plan, first = self.plan, self._restore(checkpoint, key, meter)
+    def run(self, checkpoint: Path, key: str, meter: Meter, on_step: Callable[[int], None] | None = None) -> pa.Table:
+        """Do the steps that are left after `checkpoint`, if it is of this `key`, and return the history."""
+        plan, first = self.plan, self._load(checkpoint, key, meter)
         saved = time.monotonic()
         with progress(what=f"pre-train ({self.config.method})", total=plan.images, unit="image") as bar:
             bar.update(self.bounds[first])
@@ -186,15 +147,19 @@ class _Run:
                 if on_step is not None:
                     on_step(step + 1)
         meter.scratch(_bytes_of(self._state(plan.steps)))
-        return self._history()
+        rates = [self._rate(step) for step in range(plan.steps)]
+        columns = [range(1, plan.steps + 1), self.bounds[1:], self.losses.cpu().numpy(), rates]
+        return pa.table([pa.array(column) for column in columns], names=HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA)
+
+    def _rate(self, step: int) -> float:
+        return learning_rate(step, self.plan.steps, self.plan.lr, self.config.warmup)
 
     def _step(self, step: int) -> None:
         chosen = self.rows[self.order[self.bounds[step] : self.bounds[step + 1]]]
         batch = torch.from_numpy(self.images[chosen]).to(self.device)
         generator = Generator().manual_seed(random_state(self.seed, "step", step))
-        rate = learning_rate(step, self.plan.steps, self.plan.lr, self.config.warmup)
         for group in self.optimiser.param_groups:
-            group["lr"] = rate
+            group["lr"] = self._rate(step)
         with bfloat16_products(self.device):
             with mixed_precision(self.device):
                 loss = self.model(batch, generator)
@@ -204,7 +169,7 @@ class _Run:
         self.losses[step] = loss.detach()
 
     def _check(self, done: int) -> None:
-        # on a GPU every look at the loss waits for it: looked at now and then, and always before a checkpoint
+        # on a GPU every look at the loss waits for it: done now and then, and always before a checkpoint
         bad = (~torch.isfinite(self.losses[:done])).nonzero()
         if len(bad):
             raise MedDELError(
@@ -213,12 +178,8 @@ class _Run:
             )
 
     def _state(self, done: int) -> dict[str, Any]:
-        return {
-            "done": done,
-            "losses": self.losses[:done].cpu(),
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-        }
+        model, optimiser = self.model.state_dict(), self.optimiser.state_dict()
+        return {"done": done, "losses": self.losses[:done].cpu(), "model": model, "optimiser": optimiser}
 
     def _save(self, path: Path, key: str, done: int, meter: Meter) -> None:
         buffer = io.BytesIO()
@@ -226,32 +187,28 @@ class _Run:
         torch.save({"key": key, "cost": meter.cost().model_dump(), **state}, buffer)
         artefacts.write_bytes(path, buffer.getvalue())
 
-    def _restore(self, path: Path, key: str, meter: Meter) -> int:
+    def _load(self, path: Path, key: str, meter: Meter) -> int:
         """Load the checkpoint of this very run, if there is one, and return the number of finished steps."""
         if not path.is_file():
             return 0
         try:
-            state = read_checkpoint(path, self.device)
+            with zipfile.ZipFile(path) as archive:  # torch doesn't look at the checksums that it writes
+                if archive.testzip() is not None:
+                    raise ValueError("a checksum differs")
+            state = torch.load(path, self.device, weights_only=True)
             if state["key"] != key:
                 return 0
             self.model.load_state_dict(state["model"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.losses[: state["done"]] = state["losses"]
-            if "cost" in state:  # a checkpoint of an earlier version does not tell
-                meter.go_on_from(Cost(**state["cost"]))
+            meter.go_on_from(Cost(**state["cost"]))
             return state["done"]
         except Exception as error:  # torch raises whatever the broken bytes lead to
             raise MedDELError("the checkpoint can't be read", path, "delete it to start over") from error
 
-    def _history(self) -> pa.Table:
-        steps = np.arange(self.plan.steps)
-        rates = [learning_rate(step, self.plan.steps, self.plan.lr, self.config.warmup) for step in steps.tolist()]
-        columns = [steps + 1, self.bounds[1:], self.losses.cpu().numpy(), rates]
-        return pa.table([pa.array(column) for column in columns], names=HISTORY_SCHEMA.names).cast(HISTORY_SCHEMA)
-
 
 def _bytes_of(state: Any) -> int:
-    """The bytes of all tensors in nested dictionaries and lists: a checkpoint's size but for its labels."""
+    """Return the bytes of all tensors in nested dictionaries and lists: a checkpoint's size but for its labels."""
     if isinstance(state, torch.Tensor):
         return state.nbytes
     parts = state.values() if isinstance(state, dict) else state if isinstance(state, list) else ()
@@ -260,18 +217,16 @@ def _bytes_of(state: Any) -> int:
 
 def _checked(images: np.ndarray, rows: np.ndarray, encoder: EncoderConfig) -> np.ndarray:
     """Return the rows in ascending order, int64, or refuse them or the images."""
-    side = encoder.image_size
-    if images.dtype != np.uint8 or images.shape[1:] != (side, side, 3):
-        raise MedDELError(
-            f"images are {images.dtype} {images.shape}", fix=f"decode them as uint8 [n, {side}, {side}, 3]"
-        )
+    check_images(images, encoder.image_size)
     if rows.ndim != 1 or len(rows) == 0 or rows.dtype.kind not in "iu":
         raise MedDELError("no images are kept for pre-training", fix="pass the integer rows of at least one image")
     if rows.min() < 0 or rows.max() >= len(images) or len(np.unique(rows)) < len(rows):
-        raise MedDELError(f"rows repeat or lie outside the {len(images)} images", fix="pass each kept row once")
+        raise MedDELError(f"rows repeat or are outside the {len(images)} images", fix="pass each kept row once")
     return np.sort(rows).astype(np.int64)
 
 
-def _hash_of_pixels(images: np.ndarray, rows: np.ndarray, chunk: int = 4096) -> str:
-    parts = (images[rows[start : start + chunk]] for start in range(0, len(rows), chunk))
-    return artefacts.hash_of(*(artefacts.hash_of(part) for part in parts))
+def check_images(images: np.ndarray, side: int) -> None:
+    """Refuse images that an encoder of `side` pixels can't see."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (side, side, 3) or not len(images):
+        problem = f"images are {images.dtype} {images.shape}"
+        raise MedDELError(problem, fix=f"decode them as uint8 [n, {side}, {side}, 3], at least one")

@@ -10,8 +10,8 @@ from torch import Generator, Tensor, nn
 
 from meddel.config import PretrainConfig
 from meddel.errors import MedDELError
-from meddel.pretrain.augment import MAE as MAE_AUGMENTATION
-from meddel.pretrain.augment import Augmentation, augment
+from meddel.pretrain.augment import MAE as AUGMENTATION
+from meddel.pretrain.augment import augment
 
 HEAD_WIDTH = 32
 
@@ -19,17 +19,8 @@ HEAD_WIDTH = 32
 class MAE(nn.Module):
     """A ViT that sees a share of the patches, and a small decoder that predicts the pixels of the others.
 
-    Position embeddings are fixed sines, as in MAE; the target is every hidden patch normalised to zero mean and unit
-    variance.
-
-    Parameters
-    ----------
-    encoder : VisionTransformer
-        Trained in place; its weights are drawn anew as MAE draws them, from torch's global generator.
-    config : PretrainConfig
-        `mask_ratio`, `decoder_width` and `decoder_depth` are read.
-    augmentation : Augmentation
-        Crops and flips.
+    Position embeddings are fixed sines, as in MAE. The encoder is trained in place; its weights are drawn anew as MAE
+    draws them, from torch's global generator.
 
     Raises
     ------
@@ -37,11 +28,9 @@ class MAE(nn.Module):
         The mask ratio hides no patch or every patch.
     """
 
-    def __init__(
-        self, encoder: VisionTransformer, config: PretrainConfig, augmentation: Augmentation = MAE_AUGMENTATION
-    ) -> None:
+    def __init__(self, encoder: VisionTransformer, config: PretrainConfig) -> None:
         super().__init__()
-        patches = encoder.patch_embed.num_patches
+        patches = self.patches = encoder.patch_embed.num_patches
         self.patch_size = encoder.patch_embed.patch_size[0]
         self.prefix = encoder.num_prefix_tokens
         self.visible = round(patches * (1 - config.mask_ratio))
@@ -61,23 +50,26 @@ class MAE(nn.Module):
             num_prefix_tokens=self.prefix,
         )
         self.predict = nn.Linear(config.decoder_width, 3 * self.patch_size**2)
-        self.augmentation = augmentation
 
     def forward(self, images: Tensor, generator: Generator) -> Tensor:
         """Return the mean squared error (a scalar) on the hidden patches of uint8 images [b, s, s, 3]."""
-        views = augment(images, self.augmentation, generator)
-        keep, hidden = (index.to(views.device) for index in self._split(len(views), generator))
+        views = augment(images, AUGMENTATION, generator)
+        order = torch.rand(len(views), self.patches, generator=generator).argsort(dim=1).to(views.device)
+        shown, hidden = order[:, : self.visible], order[:, self.visible :]
+        predicted = self.predicted(views, shown, hidden)
+        return nn.functional.mse_loss(predicted, self.target(views, hidden))
+
+    def predicted(self, views: Tensor, shown: Tensor, asked: Tensor) -> Tensor:
+        """Return the patches `asked` (int64 [b, a]) of normalised views, as predicted from `shown` (int64 [b, v])."""
+        prefix = torch.arange(self.prefix, device=views.device).expand(len(views), -1)
+        keep = torch.cat([prefix, shown + self.prefix], dim=1)
         tokens = self.embed(self.masked.encode(views, idx_keep=keep))
         sequence = repeat_token(self.decoder.mask_token, (len(views), self.decoder.sequence_length))
         decoded = self.decoder(set_at_index(sequence, keep, tokens.type_as(sequence)))
-        predicted = self.predict(get_at_index(decoded, hidden)).float()
-        target = get_at_index(patchify(views, self.patch_size), hidden - self.prefix)
-        variance, mean = torch.var_mean(target, dim=-1, keepdim=True)
-        return nn.functional.mse_loss(predicted, (target - mean) / (variance + 1e-6).sqrt())
+        return self.predict(get_at_index(decoded, asked + self.prefix)).float()
 
-    def _split(self, count: int, generator: Generator) -> tuple[Tensor, Tensor]:
-        """Return the indices [b, .] of the tokens that the encoder sees (prefix first) and of those it does not."""
-        patches = self.encoder.patch_embed.num_patches
-        order = torch.rand(count, patches, generator=generator).argsort(dim=1) + self.prefix
-        prefix = torch.arange(self.prefix).expand(count, -1)
-        return torch.cat([prefix, order[:, : self.visible]], dim=1), order[:, self.visible :]
+    def target(self, views: Tensor, asked: Tensor) -> Tensor:
+        """Return the pixels of the patches `asked`, each patch normalised to zero mean and unit variance."""
+        patches = get_at_index(patchify(views, self.patch_size), asked)
+        variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
+        return (patches - mean) / (variance + 1e-6).sqrt()

@@ -1,10 +1,46 @@
-"""In which order the images of a subset are seen: epochs on end, and no image twice in one batch."""
+"""How long a pre-training is, in which order it sees its images, and the draws of each step."""
 
 from __future__ import annotations
 
 import zlib
+from dataclasses import dataclass
 
 import numpy as np
+
+from meddel.config import PretrainConfig
+from meddel.errors import MedDELError
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Images seen, largest batch, steps, and the peak learning rate at that batch."""
+
+    images: int
+    batch: int
+    steps: int
+    lr: float
+
+
+def schedule(config: PretrainConfig, kept: int, pool: int) -> Schedule:
+    """Return how long to train on `kept` of `pool` images (Table 2: equal compute).
+
+    With ``equal="compute"`` the images seen are `images_seen` whatever `kept`; with ``"epochs"`` they are its share
+    ``kept / pool``. SimCLR takes an image at most once in a batch, as it would be its own negative: there a subset
+    smaller than the batch is the batch, with more steps, and the peak rate falls in proportion to the batch, which is
+    MAE's rule and keeps rate times images. (The paper prints 1.5e-4 at batch 16; `lr` is the peak at `batch`.)
+
+    Raises
+    ------
+    MedDELError
+        Nothing is kept, more is kept than there is, or SimCLR is given a single image.
+    """
+    if kept < 1 or kept > pool:
+        raise MedDELError(f"{kept} of {pool} images are kept for pre-training", fix="keep at least one of the pool")
+    if config.method == "simclr" and kept < 2:
+        raise MedDELError("SimCLR needs two images and 1 is kept", fix="keep more, or use method mae")
+    batch = min(config.batch, kept) if config.method == "simclr" else config.batch
+    images = config.images_seen if config.equal == "compute" else max(1, round(config.images_seen * kept / pool))
+    return Schedule(images, batch, len(batch_bounds(images, batch)) - 1, config.lr * batch / config.batch)
 
 
 def random_state(seed: int, purpose: str, number: int = 0) -> int:
@@ -24,15 +60,10 @@ def batch_bounds(images: int, batch: int) -> np.ndarray:
 
 
 def image_order(count: int, images: int, batch: int, seed: int) -> np.ndarray:
-    """Return which of `count` images is seen at each of `images` places, in the batches of `batch_bounds`.
+    """Return which of `count` images is seen at each of `images` places: int32 [images], in [0, count).
 
     Permutations follow each other. Where a batch spans two of them, the second begins with images that the batch does
     not hold yet, so that no batch of at most `count` images holds one twice.
-
-    Returns
-    -------
-    ndarray
-        int32 [images], values in [0, count).
     """
     rng = np.random.default_rng(random_state(seed, "order"))
     bounds = batch_bounds(images, batch)

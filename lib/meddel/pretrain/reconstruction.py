@@ -1,12 +1,11 @@
-"""How badly a masked autoencoder rebuilds each patch: the hardness that selecting and tiling go by.
+"""How badly an encoder rebuilds each image under a mask: what the selector ``hardness`` goes by.
 
-The masks are fixed, the same for all images, and take turns: with v of p patches visible, mask m shows the patches from
-m v to (m + 1) v of one drawn order, around its end. So every patch is hidden by about as many masks as any other, by at
-least one, and an image's error depends on nothing but its pixels, the encoder, the decoder and the seed.
+An encoder is kept without the decoder that it was pre-trained with, if it had one. So a decoder is fitted to it first,
+by MAE's loss and schedule, while the encoder stays as it is.
 
-The error of a hidden patch is MAE's loss: the mean squared difference to its pixels, all three channels together,
-scaled to mean 0 and variance 1. So a patch of which only the mean is guessed has an error of 1, however faint its
-texture is; the target of a flat grey one is 0, and that of a flat coloured one its colour, which a short fit misses.
+The masks are the same for all images and take turns: with v of p patches visible, mask m shows the patches from m v to
+(m + 1) v of one drawn order, around its end. So every patch is hidden by about as many masks as any other, and an
+image's error depends on nothing but its pixels, the encoder, the settings and the seed.
 """
 
 from __future__ import annotations
@@ -15,19 +14,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightly.models.utils import get_at_index, patchify, repeat_token, set_at_index
 from torch import Tensor
 
-from meddel import artefacts, encoder
+from meddel import artefacts
+from meddel import encoder as encoders
 from meddel.config import PretrainConfig
-from meddel.errors import MedDELError
-from meddel.pretrain import decoder
+from meddel.pretrain.loop import Training, check_images, clear
 from meddel.pretrain.mae import MAE
-from meddel.pretrain.optimise import mixed_precision
-from meddel.pretrain.order import random_state
+from meddel.pretrain.optimise import forked, mixed_precision
+from meddel.pretrain.order import random_state, schedule
 from meddel.progress import progress
 
-_IMAGES_A_PART = 2048
+_MASKS, _BATCH = 4, 64
 
 
 def reconstruction_errors(
@@ -37,160 +35,79 @@ def reconstruction_errors(
     seed: int,
     out: Path,
     *,
-    masks: int = 4,
-    batch: int = 64,
     device: str = "cpu",
     data_hash: str | None = None,
 ) -> np.ndarray:
-    """Return how badly each image is rebuilt: the mean of `patch_errors`, whose parameters these are.
-
-    Returns
-    -------
-    float32 [n], by row of `images`: what the selector ``hardness`` takes as ``errors``.
-    """
-    options = {"masks": masks, "batch": batch, "device": device, "data_hash": data_hash}
-    return patch_errors(weights, images, config, seed, out, **options).mean(axis=1)
-
-
-def patch_errors(
-    weights: Path,
-    images: np.ndarray,
-    config: PretrainConfig,
-    seed: int,
-    out: Path,
-    *,
-    masks: int = 4,
-    batch: int = 64,
-    device: str = "cpu",
-    data_hash: str | None = None,
-) -> np.ndarray:
-    """Return how badly each patch of each image is rebuilt by the encoder in `weights` and a decoder fitted to it.
+    """Return how badly each image is rebuilt by the encoder in `weights` and a decoder that is fitted to it.
 
     Parameters
     ----------
-    weights, images, config, seed, device, data_hash
-        As for `meddel.pretrain.decoder.fit`, which is called first; the seed also draws the masks.
+    weights, images : Path, uint8 [n, s, s, 3]
+        An encoder that `meddel.encoder.save` wrote; RGB of its size, may be a memory map.
+    config, seed : PretrainConfig, int
+        How long (`images_seen`) and how; of the decoder's weights, the order of images, the views and the masks.
     out : Path
-        Folder of ``errors.npy`` and the decoder. Finished work is not done again, work that was cut off goes on behind
-        the last finished part.
-    masks : int
-        How many. Enough that every patch is hidden by one: at a mask ratio of 0.75 two, and each hides three quarters.
-    batch : int
-        Images at a time; changes nothing but speed, memory and rounding.
+        Folder of ``errors.npy`` and, until the end, ``checkpoint.pt``: a fit that was cut off goes on.
 
     Returns
     -------
-    float32 [n, p]
-        The mean over the masks that hide the patch; patches row by row from the top left.
-
-    Raises
-    ------
-    MedDELError
-        Too few masks, `batch` below 1, or as for `meddel.pretrain.decoder.fit`.
+    float32 [n]
+        MAE's loss, the mean over all patches of an image: 1 for a patch of which only the mean is guessed.
     """
-    if batch < 1:
-        raise MedDELError(f"batch {batch} makes no sense", fix="give at least 1")
+    encoder, size = encoders.load(weights)
+    check_images(images, size.image_size)
+    config = config.model_copy(update={"method": "mae", "equal": "compute"})
+    settings = config.model_dump(mode="json", exclude={"checkpoint_seconds", "temperature"})
     data_hash = artefacts.hash_of(images) if data_hash is None else data_hash
-    model = decoder.fit(weights, images, config, seed, out, device=device, data_hash=data_hash)
-    shown = visible_patches(model, masks, seed)
     path = out / "errors.npy"
-    decoder_hash = artefacts.hash_of_file(out / "decoder.safetensors")
-    key = artefacts.hash_of("errors", artefacts.hash_of_file(weights), decoder_hash, shown.numpy(), data_hash)
+    key = artefacts.hash_of("errors", artefacts.hash_of_file(weights), settings, seed, data_hash, _MASKS)
     if not artefacts.is_finished(path, key):
-        parameters = {"masks": masks, "batch": batch, "pretrain": config.model_dump()}
-        with artefacts.recorded(path, key, parameters=parameters, seed=seed, data_hash=data_hash, device=device):
-            _write(path, key, model, images, shown, batch)
+        given = {"parameters": settings, "seed": seed, "data_hash": data_hash, "device": device}
+        with artefacts.recorded(path, key, **given) as meter:
+            model, plan = _with_decoder(encoder, config, seed), schedule(config, len(images), len(images))
+            training = Training(model, images, np.arange(len(images)), plan, config, seed, device)
+            training.run(out / "checkpoint.pt", key, meter)
+            artefacts.write_array(path, _errors(model.eval(), images, visible_patches(model, seed), device))
+        clear(out)
     return np.load(path)
 
 
-def visible_patches(model: MAE, masks: int, seed: int) -> Tensor:
-    """Return the patches that each mask shows: int64 [masks, v].
-
-    Raises
-    ------
-    MedDELError
-        So few masks that some patch is always visible.
-    """
-    patches, visible = model.encoder.patch_embed.num_patches, model.visible
-    if masks * (patches - visible) < patches:
-        least = -(-patches // (patches - visible))
-        raise MedDELError(f"{masks} masks of {patches - visible} patches don't hide all {patches}",
-                          fix=f"give at least {least} masks")  # fmt: skip
-    order = np.random.default_rng(random_state(seed, "masks")).permutation(patches)
-    return torch.from_numpy(order[np.arange(masks * visible).reshape(masks, visible) % patches])
+def _with_decoder(encoder: torch.nn.Module, config: PretrainConfig, seed: int) -> MAE:
+    """Return an autoencoder whose encoder is as it was, and is not trained."""
+    before = {name: value.clone() for name, value in encoder.state_dict().items()}
+    with forked(torch.device("cpu")):
+        torch.manual_seed(random_state(seed, "decoder"))
+        model = MAE(encoder, config)
+    encoder.load_state_dict(before)
+    encoder.requires_grad_(False)
+    return model
 
 
-def _write(path: Path, key: str, model: MAE, images: np.ndarray, shown: Tensor, batch: int) -> None:
-    """Write the errors part by part, then as one file; parts of other inputs don't count and are removed."""
-    mine, parts = f"{path.stem}-{key[:16]}", []
-    with progress(what="rebuild", total=len(images), unit="image") as bar:
-        for start in range(0, len(images), _IMAGES_A_PART):
-            stop = min(start + _IMAGES_A_PART, len(images))
-            parts.append(path.with_name(f"{mine}-{start:09d}.npy"))
-            if parts[-1].exists():
-                bar.update(stop - start)
-                continue
-            errors = []
-            for begin in range(start, stop, batch):
-                stack = torch.from_numpy(np.array(images[begin : min(begin + batch, stop)]))
-                errors.append(errors_of(model, stack.to(model.predict.weight.device), shown))
-                bar.update(len(stack))
-            artefacts.write_array(parts[-1], np.concatenate(errors))
-    artefacts.write_array(path, np.concatenate([np.load(part) for part in parts]))
-    for part in path.parent.glob(f"{path.stem}-*.npy"):
-        part.unlink()
+def visible_patches(model: MAE, seed: int) -> Tensor:
+    """Return the patches that each mask shows, int64 [masks, v]; as many masks as it takes to hide each patch."""
+    masks = max(_MASKS, -(-model.patches // (model.patches - model.visible)))
+    order = np.random.default_rng(random_state(seed, "masks")).permutation(model.patches)
+    shown = np.arange(masks * model.visible).reshape(masks, model.visible)
+    return torch.from_numpy(order[shown % model.patches])
 
 
 @torch.inference_mode()
-def errors_of(model: MAE, stack: Tensor, shown: Tensor) -> np.ndarray:
-    """Return the errors of all patches of a few images.
-
-    Parameters
-    ----------
-    model : MAE
-    stack : Tensor
-        uint8 [b, s, s, 3], RGB, on the model's device.
-    shown : Tensor
-        int64 [masks, v], as from `visible_patches`.
-
-    Returns
-    -------
-    float32 [b, p], the mean over the masks that hide the patch.
-    """
-    views = encoder.normalise(stack, *encoder.statistics(model.encoder))
-    patches = patchify(views, model.patch_size)
-    variance, mean = torch.var_mean(patches, dim=-1, keepdim=True)
-    target = (patches - mean) / (variance + 1e-6).sqrt()
-    count, places = target.shape[:2]
-    total, times = torch.zeros(count, places, device=target.device), torch.zeros(places, device=target.device)
-    for patch in shown.to(target.device):
-        hidden = torch.ones(places, dtype=torch.bool, device=target.device)
-        hidden[patch] = False
-        total[:, hidden] += (rebuilt(model, views, patch)[:, hidden] - target[:, hidden]).square().mean(dim=-1)
-        times += hidden
-    return (total / times).cpu().numpy()
-
-
-def rebuilt(model: MAE, views: Tensor, patch: Tensor) -> Tensor:
-    """Return all patches as the model predicts them from a few.
-
-    Parameters
-    ----------
-    model : MAE
-    views : Tensor
-        float32 [b, 3, s, s], normalised.
-    patch : Tensor
-        int64 [v], the patches that it sees.
-
-    Returns
-    -------
-    float32 [b, p, 3 * patch_size^2], pixels that were scaled to mean 0 and variance 1 in each patch.
-    """
-    prefix = torch.arange(model.prefix, device=views.device)
-    keep = torch.cat([prefix, patch + model.prefix]).expand(len(views), -1)
-    every = torch.arange(model.prefix, model.decoder.sequence_length, device=views.device).expand(len(views), -1)
-    with mixed_precision(views.device):
-        tokens = model.embed(model.masked.encode(views, idx_keep=keep))
-        sequence = repeat_token(model.decoder.mask_token, (len(views), model.decoder.sequence_length))
-        decoded = model.decoder(set_at_index(sequence, keep, tokens.type_as(sequence)))
-        return model.predict(get_at_index(decoded, every)).float()
+def _errors(model: MAE, images: np.ndarray, shown: Tensor, device: str) -> np.ndarray:
+    """Return the mean over patches of their mean error over the masks that hide them: float32 [n]."""
+    mean_and_deviation, found = encoders.statistics(model.encoder), []
+    every, shown = torch.arange(model.patches, device=device), shown.to(device)
+    with progress(what="rebuild", total=len(images), unit="image") as bar:
+        for start in range(0, len(images), _BATCH):
+            stack = torch.from_numpy(np.array(images[start : start + _BATCH])).to(device)
+            views = encoders.normalise(stack, *mean_and_deviation)
+            asked = every.expand(len(views), -1)
+            target, total, times = model.target(views, asked), 0.0, 0.0
+            for mask in shown:
+                with mixed_precision(torch.device(device)):
+                    rebuilt = model.predicted(views, mask.expand(len(views), -1), asked)
+                hidden = ~torch.isin(every, mask)
+                total = total + (rebuilt - target).square().mean(dim=-1) * hidden
+                times = times + hidden
+            found.append((total / times).mean(dim=1).cpu().numpy())
+            bar.update(len(stack))
+    return np.concatenate(found)

@@ -31,7 +31,7 @@ from meddel.scale.memory import block_rows, extra_bytes
 from meddel.scale.selecting import write_selection
 from meddel.scale.sorting import Layout, lay_out, read_lines, sort
 from meddel.scale.streaming import Stream, unit_rows
-from meddel.select.base import budget_for
+from meddel.select import budget_for
 from meddel.select.ranking import order_within, ranked
 from meddel_kernels.cpu.threads import thread_count
 

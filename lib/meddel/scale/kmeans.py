@@ -18,8 +18,8 @@ from meddel.scale import checkpoint, seeding
 from meddel.scale.streaming import Stream, unit_rows
 from meddel_kernels import fixed_point
 from meddel_kernels.backends import back_end
-from meddel_kernels.clustering import repaired
 from meddel_kernels.cpu.threads import thread_count
+from meddel_kernels.kmeans import repaired
 
 
 class Assigned(NamedTuple):

@@ -11,14 +11,13 @@ import numpy as np
 
 from meddel.progress import progress
 from meddel.scale.streaming import Stream
-from meddel_kernels.backends import Backend, back_end
-from meddel_kernels.clustering import Rows
+from meddel_kernels.backends import Backend, Rows, back_end
 from meddel_kernels.cpu.threads import thread_count
 from meddel_kernels.seeding import parallel
 
 
 class StreamedRows:
-    """A store's unit rows, by place, as k-means|| asks for them (`meddel_kernels.clustering.Rows`).
+    """A store's unit rows, by place, as k-means|| asks for them (`meddel_kernels.backends.Rows`).
 
     Squared distances are found in the pass that finds the nearest centroids, so that a round takes one pass.
 
@@ -57,7 +56,7 @@ class StreamedRows:
             raise ValueError("squares are known for the last assignment alone")
         return self._found[1]
 
-    def lower(self, squares: np.ndarray, index: int) -> None:
+    def min_distance(self, squares: np.ndarray, index: int) -> None:
         """Replace each of the squared distances (float64 [n]) by that to row `index` where that is less."""
         centroid = self.take(np.array([index]))
         for part, found in self.stream.each(_squares, centroid):

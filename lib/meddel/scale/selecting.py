@@ -22,8 +22,8 @@ from meddel.scale.kmeans import Clusters, kmeans
 from meddel.scale.memory import block_rows
 from meddel.scale.sorting import lay_out, sort
 from meddel.scale.streaming import Stream
-from meddel.select.base import SELECTION_SCHEMA, budget_for
-from meddel.select.meddel import check_kernels, check_settings, check_threshold, clusters_for
+from meddel.select import SELECTION_SCHEMA, budget_for
+from meddel.select.algorithm1 import check_kernels, check_settings, check_threshold, clusters_for
 from meddel.select.ranking import Ranking, budget_at, order_within, ranked, reasons
 from meddel.store import Store, locked
 
@@ -63,7 +63,7 @@ def select(
     backend: kernels.Backend = "auto",
     threads: int | None = None,
 ) -> Path:
-    """Select as `meddel.select.meddel` does, from a store that need not fit the memory.
+    """Select as `meddel.select.algorithm1` does, from a store that need not fit the memory.
 
     The clusters are those of ``meddel_kernels.kmeans(unit_rows, k, start="k-means||")`` on the rows in the order of
     their ids, and what follows from them is what follows in memory, bit for bit; neither shards nor blocks, threads nor
@@ -86,16 +86,16 @@ def select(
     seed : int
         Of all draws, not negative.
     iterations, eps, keep
-        As for `meddel.select.meddel.rank`.
+        As for `meddel.select.algorithm1.rank`.
     memory_limit_bytes : int or None
         Extra memory to stay within; None: blocks of 32,768 rows.
     backend, threads
-        As for `meddel.select.meddel.rank`.
+        As for `meddel.select.algorithm1.rank`.
 
     Returns
     -------
     Path
-        ``out/selection.parquet``, of `meddel.select.base.SELECTION_SCHEMA`, in the store's row order.
+        ``out/selection.parquet``, of `meddel.select.registry.SELECTION_SCHEMA`, in the store's row order.
 
     Raises
     ------

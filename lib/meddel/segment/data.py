@@ -16,20 +16,9 @@ EVALUATED = ("val", "test")
 
 @dataclass(frozen=True)
 class SegmentationSet:
-    """Images with masks and their splits.
+    """Images (uint8 [n, s, s, 3], RGB) with masks (uint8 [n, s, s], 1 where the foreground is), splits and unique ids.
 
-    Parameters
-    ----------
-    name : str
-        As it appears in the scores.
-    images : ndarray
-        uint8 [n, s, s, 3], RGB.
-    masks : ndarray
-        uint8 [n, s, s], 1 where the foreground is, else 0.
-    splits : ndarray
-        str [n], each ``"train"``, ``"val"`` or ``"test"``. A validation split is optional.
-    ids : ndarray
-        str [n], unique.
+    A split is ``"train"``, ``"val"`` (optional) or ``"test"``.
 
     Raises
     ------
@@ -47,36 +36,33 @@ class SegmentationSet:
     def __post_init__(self) -> None:
         for field in ("splits", "ids"):
             object.__setattr__(self, field, np.asarray(getattr(self, field), dtype=str))
-        self._check_shapes()
-        unknown = set(np.unique(self.splits)) - set(SPLITS)
-        if unknown:
-            raise MedDELError(f"unknown split {sorted(unknown)[0]!r}", self.name, f"use {', '.join(SPLITS)}")
-        if self.masks.dtype != np.uint8 or self.masks.max(initial=0) > 1:
-            raise MedDELError("a mask holds other values than 0 and 1", self.name, "threshold the masks as uint8")
-        for split, use in (("train", "train on"), ("test", "test on")):
-            if not (self.splits == split).any():
-                raise MedDELError(f"no images to {use}", self.name, f"put some images into the {split} split")
-        for split in EVALUATED:
-            masks = self.masks[self.splits == split]
-            if masks.size and masks.min() == masks.max():
-                raise MedDELError(
-                    f"the {split} split has no {'back' if masks.max() else 'fore'}ground, its IoU is not defined",
-                    self.name,
-                    "put images with both into it",
-                )
+        problem, fix = self._problem()
+        if problem:
+            raise MedDELError(problem, self.name, fix)
 
-    def _check_shapes(self) -> None:
+    def _problem(self) -> tuple[str, str]:
+        """Return what is wrong with the set, and what to do about it; empty if nothing is."""
         count, side = self.images.shape[0], self.images.shape[1]
         if self.images.dtype != np.uint8 or self.images.shape != (count, side, side, 3):
-            raise MedDELError(
-                f"images are {self.images.dtype} {self.images.shape}", self.name, "decode them as uint8 [n, s, s, 3]"
-            )
+            return f"images are {self.images.dtype} {self.images.shape}", "decode them as uint8 [n, s, s, 3]"
         if self.masks.shape != (count, side, side):
-            raise MedDELError(
-                f"masks {self.masks.shape} don't fit images {self.images.shape}", self.name, "resize them to one size"
-            )
+            return f"masks {self.masks.shape} don't fit images {self.images.shape}", "resize them to one size"
         if self.splits.shape != (count,) or self.ids.shape != (count,) or len(np.unique(self.ids)) < count:
-            raise MedDELError(f"{count} images need {count} splits and unique ids", self.name, "pass one of each")
+            return f"{count} images need {count} splits and unique ids", "pass one of each"
+        unknown = sorted(set(np.unique(self.splits)) - set(SPLITS))
+        if unknown:
+            return f"unknown split {unknown[0]!r}", f"use {', '.join(SPLITS)}"
+        if self.masks.dtype != np.uint8 or self.masks.max(initial=0) > 1:
+            return "a mask holds other values than 0 and 1", "threshold the masks as uint8"
+        for split in ("train", "test"):
+            if not len(self.rows(split)):
+                return f"no images to {split} on", f"put some images into the {split} split"
+        for split in EVALUATED:
+            masks = self.masks[self.rows(split)]
+            if masks.size and masks.min() == masks.max():
+                absent = "background" if masks.max() else "foreground"
+                return f"the {split} split has no {absent}, its IoU is not defined", "put images with both into it"
+        return "", ""
 
     def rows(self, split: str) -> np.ndarray:
         """Return the rows (int64) of a split."""

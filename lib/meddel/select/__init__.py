@@ -1,59 +1,35 @@
-"""Selectors: which images to keep. One file a method, one signature, found by name (see `meddel.select.base`)."""
+"""Selectors: which images to keep. All have one signature and are found by name (see `meddel.select.registry`)."""
 
-from meddel.select import (
-    contract,
-    d4,
-    density_pruning,
-    facility_location,
-    hardness,
-    herding,
-    hierarchical,
-    k_center,
-    meddel,
-    meddel_variants,
-    prototypes,
-    random,
-    random_per_video,
-    semdedup,
-    uniform_in_time,
-)
-from meddel.select.base import (
-    SELECTION_SCHEMA,
-    Selector,
-    budget_for,
-    get,
-    is_invariant,
-    names,
-    register,
-    settings_of,
-    source_of,
-    write_kept_csv,
-)
+from meddel.select import algorithm1, chance, contract, coverage, facility_location, hardness, pruning
+from meddel.select.algorithm1 import at_threshold, rank
+from meddel.select.contract import as_selection
+from meddel.select.pool import budget_for, clusters_for
+from meddel.select.ranking import Ranking, eta_curve, eta_for
+from meddel.select.registry import get, is_invariant, names, register, settings_of, source_of
+from meddel.select.table import SELECTION_SCHEMA, write_kept_csv
 
 __all__ = [
     "SELECTION_SCHEMA",
-    "Selector",
+    "Ranking",
+    "algorithm1",
+    "as_selection",
+    "at_threshold",
     "budget_for",
+    "chance",
+    "clusters_for",
     "contract",
-    "d4",
-    "density_pruning",
+    "coverage",
+    "eta_curve",
+    "eta_for",
     "facility_location",
     "get",
     "hardness",
-    "herding",
-    "hierarchical",
     "is_invariant",
-    "k_center",
-    "meddel",
-    "meddel_variants",
     "names",
-    "prototypes",
-    "random",
-    "random_per_video",
+    "pruning",
+    "rank",
     "register",
-    "semdedup",
     "settings_of",
     "source_of",
-    "uniform_in_time",
     "write_kept_csv",
 ]

@@ -1,19 +1,14 @@
 """Facility location (Wei, Iyer and Bilmes 2015): kept images such that every image has one that is like it.
 
-The objective is ``f(S) = sum_i max(0, max_{s in S} cos(i, s))``, to be large. It rises with S and is submodular: what
-an image adds never grows while S does. So the greedy reaches at least ``1 - 1/e`` (63 %) of the best value that any
-set of that size has (Nemhauser, Wolsey and Fisher 1978), and no method that looks at polynomially many sets can promise
-more.
+The objective ``f(S) = sum_i max(0, max_{s in S} cos(i, s))`` rises with S and is submodular, so the greedy reaches at
+least ``1 - 1/e`` (63 %) of the best value of any set of that size (Nemhauser, Wolsey and Fisher 1978).
 
-*In clusters where n is large.* All cosines of n images don't fit in memory, so that above `largest` images the sum is
-over pairs of the same cluster only: ``f_C(S) = sum_C sum_{i in C} max(0, max_{s in S and C} cos(i, s))``, with the
-clusters of spherical K-means, those of more than `largest` images cut by distance to their centroid. That is a facility
-location too, and the bounds hold for f_C, and not for f, which is at least as large.
+*In clusters where n is large*: above `largest` images the sum is over pairs of the same cluster of spherical K-means
+only, clusters of more than `largest` images cut by distance to their centroid. The bounds hold for that sum, and f is
+at least as large.
 
-*In whole numbers.* Cosines are rounded to multiples of 2^-30, so that gains add up to the same in any order, and a gain
-from before is never below that of now: the lazy greedy then chooses just what the plain one does, ties included.
-(`meddel_kernels.facility_location_gains` computes all gains afresh, as the plain greedy needs them at each step; the
-lazy one asks for a handful of rows, and reads them from the cosines of the cluster.)
+*In whole numbers*: cosines are rounded to multiples of 2^-30, so that gains add up to the same in any order, and the
+lazy greedy chooses just what the plain one does, ties included.
 """
 
 from __future__ import annotations
@@ -22,14 +17,14 @@ import heapq
 
 import numpy as np
 import pyarrow as pa
+from numpy.random import Generator
 from tqdm import tqdm
 
 from meddel.errors import MedDELError
 from meddel.progress import progress
-from meddel.select import spherical
-from meddel.select.base import register
-from meddel.select.nearest_kept import selection_by_nearest
-from meddel.select.pool import pool, unit_embeddings
+from meddel.select.coverage import selection_by_nearest
+from meddel.select.pool import pool, spherical_clusters
+from meddel.select.registry import register
 
 ONE = 2**30  # the whole number that stands for a cosine of 1
 LARGEST = 4096
@@ -39,140 +34,74 @@ _ROWS_AT_ONCE = 512
 
 
 @register("facility-location")
-def select(
+def facility_location(
     embeddings: np.ndarray,
     index: pa.Table,
     budget: int,
-    rng: np.random.Generator,
+    rng: Generator,
     *,
     k: int | None = None,
     largest: int = LARGEST,
 ) -> pa.Table:
-    """Keep the `budget` images that the greedy adds first: always the one with the greatest gain in f.
+    """Keep the images which the greedy adds first: always the one with the greatest gain in f.
 
-    Lazy (Minoux 1978): a gain is computed anew only when the old one is the greatest left. As clusters don't act on
-    each other, each is ranked by itself and the rankings are merged by gain, which is the greedy on all at once.
-
-    The greedy is nested, and all images are ranked. Cost: the cosines inside the clusters, ``n c d`` for clusters of c,
-    and some c for each gain computed; memory: ``4 c^2`` bytes.
+    Lazy (Minoux 1978): a gain is computed anew only when the old one is the greatest left. Clusters don't act on each
+    other, so their rankings are merged by gain. Memory: ``4 c^2`` bytes for a cluster of c.
 
     Parameters
     ----------
-    embeddings : float16, float32 or float64 [n, d]
-    index : pyarrow.Table
-        n rows with ``id``. Ties go by id.
-    budget : int
-        From 1 to n.
-    rng : numpy.random.Generator
-        Seeds K-means; not used for up to `largest` images.
     k : int or None
-        Number of clusters; None means one for each 1000 images, or one for all if they are no more than `largest`.
+        Number of clusters; None: one for each 1000 images, or one for all if they are no more than `largest`.
     largest : int
         At most so many images in a cluster.
-
-    Returns
-    -------
-    pyarrow.Table of `SELECTION_SCHEMA`, with the cluster, and the nearest kept image (of any cluster) of those that go.
-
-    Raises
-    ------
-    MedDELError
-        A setting is out of range, or the budget or an embedding is refused (see `check_budget`, `check_embeddings`).
     """
     images = pool(embeddings, index, budget)
-    unit = unit_embeddings(embeddings, images)
-    clusters, labels = clustered(unit, rng, k, largest)
+    clusters, labels = _clustered(images.unit, rng, k, largest)
     rows, gains = [], []
     with progress(what="facility location", total=len(labels), unit="image") as bar:
         for cluster in clusters:
-            order, gain = lazy_greedy(whole_cosines(unit[cluster]), bar)
+            order, gain = lazy_greedy(whole_cosines(images.unit[cluster]), bar)
             rows.append(cluster[order])
             gains.append(gain)
     places = np.concatenate(rows)
     merged = np.lexsort((places, -np.concatenate(gains)))
-    return selection_by_nearest(images, unit, places[merged], budget, cluster=labels)
+    return selection_by_nearest(images, places[merged], budget, cluster=labels)
 
 
 @register("facility-location-stochastic")
-def select_stochastic(
+def facility_location_stochastic(
     embeddings: np.ndarray,
     index: pa.Table,
     budget: int,
-    rng: np.random.Generator,
+    rng: Generator,
     *,
     sample: int = 100,
     k: int | None = None,
     largest: int = LARGEST,
 ) -> pa.Table:
-    """Keep the `budget` images that the stochastic greedy adds first: the best of `sample` drawn ones at each step.
+    """Keep the images which the stochastic greedy adds first: the best of `sample` drawn ones at each step.
 
     Mirzasoleiman et al. (2015) draw ``(n / b) ln(1 / eps)`` images for a budget b and prove an expected value of at
-    least ``1 - 1/e - eps`` of the best. Their number of draws depends on the budget, and so would the whole ranking.
-    Departure: `sample` is fixed, so that the ranking is nested; a budget b then has ``eps = exp(-sample b / n)``, that
-    is, 0.7 % where 5 % are kept and 100 drawn.
-
-    All images are ranked. Cost: as for `select`, with gains for at most `sample` images a step; memory: the cosines of
-    all clusters, ``4 n c`` bytes for clusters of c.
-
-    Parameters
-    ----------
-    embeddings, index, budget, k, largest
-        As for `select`.
-    rng : numpy.random.Generator
-        Seeds K-means and draws the images, with replacement.
-    sample : int
-        At least 1.
-
-    Returns
-    -------
-    pyarrow.Table of `SELECTION_SCHEMA`, as for `select`.
-
-    Raises
-    ------
-    MedDELError
-        As for `select`.
+    least ``1 - 1/e - eps`` of the best. Here `sample` is fixed, so that one ranking serves all budgets; a budget b then
+    has ``eps = exp(-sample b / n)``. Memory: ``4 n c`` bytes for clusters of c.
     """
     images = pool(embeddings, index, budget)
     if sample < 1:
         raise MedDELError(f"a sample of {sample} images", fix="give at least 1")
-    unit = unit_embeddings(embeddings, images)
-    clusters, labels = clustered(unit, rng, k, largest)
+    clusters, labels = _clustered(images.unit, rng, k, largest)
     with progress(what="facility location", total=len(labels), unit="image") as bar:
-        cosines = [whole_cosines(unit[cluster]) for cluster in clusters]
+        cosines = [whole_cosines(images.unit[cluster]) for cluster in clusters]
         order = _stochastic_greedy(cosines, clusters, labels, rng, sample, bar)
-    return selection_by_nearest(images, unit, order, budget, cluster=labels)
+    return selection_by_nearest(images, order, budget, cluster=labels)
 
 
-def clustered(
-    unit: np.ndarray, rng: np.random.Generator, k: int | None, largest: int
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Divide the rows into clusters of at most `largest`.
-
-    Parameters
-    ----------
-    unit : float64 [n, d]
-    rng : numpy.random.Generator
-        One number is drawn, whatever n.
-    k, largest
-        As for `select`.
-
-    Returns
-    -------
-    clusters : list of int64 arrays
-        The rows of each, rising; none is empty.
-    labels : int32 [n]
-        The cluster of each row.
-
-    Raises
-    ------
-    MedDELError
-        `k` or `largest` is out of range.
-    """
+def _clustered(unit: np.ndarray, rng: Generator, k: int | None, largest: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the rows of each cluster of at most `largest`, rising, and the cluster of each row."""
     n = len(unit)
     if largest < 1:
         raise MedDELError(f"at most {largest} images in a cluster", fix="give at least 1")
     wanted = k if k is not None else (1 if n <= largest else -(-n // min(largest, _IN_A_CLUSTER)))
-    found = spherical.clusters(unit, rng, k=wanted, iterations=_ITERATIONS)
+    found = spherical_clusters(unit, rng, k=wanted, iterations=_ITERATIONS)
     by_distance = np.lexsort((found.distances, found.labels))
     parts = np.split(by_distance, np.cumsum(np.bincount(found.labels, minlength=wanted))[:-1])
     pieces = [piece for part in parts if part.size for piece in np.array_split(part, -(-len(part) // largest))]
@@ -193,22 +122,7 @@ def whole_cosines(unit: np.ndarray) -> np.ndarray:
 
 
 def lazy_greedy(whole: np.ndarray, bar: tqdm | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Rank all rows of a cluster by the greedy.
-
-    Parameters
-    ----------
-    whole : int32 [c, c]
-        `whole_cosines`.
-    bar : tqdm or None
-        Advanced by 1 for each row.
-
-    Returns
-    -------
-    order : int64 [c]
-        Each time the row with the greatest gain, of equal ones the lowest.
-    gains : int64 [c]
-        Their gains, never rising, in multiples of 1 / `ONE`.
-    """
+    """Rank all rows of a cluster by the greedy, of equal gains the lowest row first; return their gains too."""
     c = len(whole)
     order, gains = np.empty(c, np.int64), np.empty(c, np.int64)
     best, total = np.zeros(c, np.int32), 0
@@ -218,7 +132,7 @@ def lazy_greedy(whole: np.ndarray, bar: tqdm | None = None) -> tuple[np.ndarray,
         while True:
             _, row = stale[0]
             gain = int(np.maximum(whole[row], best).sum(dtype=np.int64)) - total
-            # what lies below is at least as large as it would be now, so that the first that stays on top is the best
+            # what is below is at least as large as it would be now, so the first that stays on top is the best
             heapq.heapreplace(stale, (-gain, row))
             if stale[0] == (-gain, row):
                 break
@@ -232,12 +146,7 @@ def lazy_greedy(whole: np.ndarray, bar: tqdm | None = None) -> tuple[np.ndarray,
 
 
 def _stochastic_greedy(
-    cosines: list[np.ndarray],
-    clusters: list[np.ndarray],
-    labels: np.ndarray,
-    rng: np.random.Generator,
-    sample: int,
-    bar: tqdm,
+    cosines: list[np.ndarray], clusters: list[np.ndarray], labels: np.ndarray, rng: Generator, sample: int, bar: tqdm
 ) -> np.ndarray:
     """Return all rows, each time the best of `sample` drawn from those that are left (lazily, as in `lazy_greedy`)."""
     n = len(labels)

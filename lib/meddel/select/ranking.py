@@ -1,7 +1,7 @@
-"""MedDEL's ranking of all images, from which every threshold and every ratio is read, and how it follows from clusters.
+"""MedDEL's ranking of all images, from which every threshold and every ratio is read without another pass.
 
-It is the same whether the clusters were made in memory (`meddel.select.meddel`) or by streaming a store
-(`meddel.scale`).
+The images which the threshold eta keeps are those with M <= eta, so in the order of ascending M they come first: each
+ratio is met exactly by the first images of the ranking, and a smaller selection is part of each larger one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from meddel.config import Keep
 from meddel.errors import MedDELError
-from meddel.select.base import budget_for, selection
+from meddel.select.pool import budget_for
+from meddel.select.table import selection
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,13 @@ class Ranking:
     Attributes
     ----------
     order : int64 [n]
-        Rows of the index, first to keep first. Images that passed the eps filter come first, by ascending M; the first
-        ones of the clusters, which have no M, lead, that of the largest cluster first. Outliers come last, by ascending
-        distance. Ties go by id.
+        Rows of the index, first to keep first. The images which passed the eps filter come by ascending M: first the
+        first image of each cluster, which has no M, that of the largest cluster leading. Outliers come last, by
+        ascending distance. Ties go by id.
     cosine : float64 [n]
-        M, by row (as all that follow): -inf for the first of a cluster and for outliers.
+        M, by row (as all that follow): -inf for the first image of a cluster and for outliers.
     partner : int64 [n]
-        The row that M is reached with, -1 for none.
+        The row with which M is reached, -1 for none.
     distance : float64 [n]
         Euclidean distance between the unit embedding and its centroid.
     cluster : int32 [n]
@@ -45,15 +46,11 @@ class Ranking:
 
     @property
     def ascending(self) -> np.ndarray:
-        """M of the images that passed the eps filter, ascending: float64."""
+        """M of the images which passed the eps filter, ascending."""
         return np.sort(self.cosine[~self.outlier])
 
     def selection(self, index: pa.Table, budget: int) -> pa.Table:
-        """Return the selection that keeps the first `budget` images.
-
-        Who goes is an ``outlier``, or the ``duplicate`` of its partner, or, as the first of its cluster where there are
-        more clusters than budget, ``not drawn``. A partner may be gone too: the rule is not greedy.
-        """
+        """Return the selection which keeps the first `budget` images."""
         return selection(
             index,
             self.order,
@@ -69,27 +66,10 @@ class Ranking:
 def order_within(
     labels: np.ndarray, distances: np.ndarray, k: int, *, eps: float, keep: Keep, drawn: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Put the images that pass the eps filter in order, cluster after cluster, the first to keep of each first.
+    """Put the images which pass the eps filter in order, cluster by cluster, the first to keep of each first.
 
-    Parameters
-    ----------
-    labels : int32 [n]
-        The clusters, by place among the ids (as all that follow).
-    distances : float64 [n]
-        To the centroids.
-    k : int
-        Number of clusters.
-    eps, keep
-        As for `rank`.
-    drawn : int [n]
-        The order of ``keep="random"``; the others don't read it.
-
-    Returns
-    -------
-    inside : int64 [m]
-        Places.
-    offsets : int64 [k + 1]
-        Cluster i is ``inside[offsets[i]:offsets[i + 1]]``.
+    All arguments are by place in the order of ids; `drawn` is the order for ``keep="random"``. Cluster i is
+    ``inside[offsets[i]:offsets[i + 1]]`` of the two results.
     """
     priority = {"near": distances, "far": -distances, "random": drawn}[keep]
     inside = np.lexsort((priority, labels))
@@ -107,20 +87,8 @@ def ranked(
     eps: float,
     by_id: np.ndarray,
 ) -> Ranking:
-    """Return the ranking that follows from clusters and cosines.
-
-    Parameters
-    ----------
-    labels, distances, offsets, eps
-        As for `order_within`.
-    cosine : float64 [n]
-        M, by place: -inf for the first of a cluster and for outliers.
-    partner : int64 [n]
-        The place that M is reached with, -1 for none.
-    by_id : int64 [n]
-        The row of the index at each place.
-    """
-    row = np.argsort(by_id)  # where each row of the index stands among the ids
+    """Return the ranking which follows from clusters, `cosine` (M) and `partner`, by place; `by_id` has the rows."""
+    row = np.argsort(by_id)  # the place of each row
     outlier = distances > eps
     size = np.where(partner < 0, np.diff(offsets)[labels], 0)
     return Ranking(
@@ -134,22 +102,15 @@ def ranked(
 
 
 def reasons(outlier: np.ndarray, partner: np.ndarray) -> np.ndarray:
-    """Return why an image goes, if it goes: str [n] from bool [n] and int [n], as `Ranking` has them."""
+    """Return why each image is deleted if it is: str [n]."""
     return np.where(outlier, "outlier", np.where(partner < 0, "not drawn", "duplicate"))
 
 
 def budget_at(ranking: Ranking, eta: float, eps: float) -> int:
-    """Return how many images the threshold `eta` keeps, of those that passed the filter `eps`.
-
-    Raises
-    ------
-    MedDELError
-        None passed it.
-    """
-    budget = int(np.searchsorted(ranking.ascending, eta, side="right"))
-    if not budget:
+    """Return how many images the threshold `eta` keeps; refuse a filter `eps` which no image passed."""
+    if ranking.outlier.all():
         raise MedDELError(f"every image is farther than eps = {eps} from its centroid", fix="raise eps or k")
-    return budget
+    return int(np.searchsorted(ranking.ascending, eta, side="right"))
 
 
 def eta_curve(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
@@ -160,8 +121,7 @@ def eta_curve(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
     eta : float64 [m]
         -1 and every value at which the ratio rises, ascending.
     ratio : float64 [m]
-        The share of all images that `at_threshold` keeps from this eta up to the next. Its last value is below 1 by
-        the share of outliers.
+        The share of all images kept from this eta up to the next. The last is below 1 by the share of outliers.
     """
     ascending = ranking.ascending
     eta = np.unique(np.concatenate([[-1.0], ascending[np.isfinite(ascending)]]))
@@ -169,14 +129,9 @@ def eta_curve(ranking: Ranking) -> tuple[np.ndarray, np.ndarray]:
 
 
 def eta_for(ranking: Ranking, ratio: float) -> float | None:
-    """Return the least eta in [-1, 1] at which at least the share `ratio` of the images stays (Table 2).
+    """Return the least eta in [-1, 1] which keeps at least the share `ratio` of the images (Table 2).
 
-    None if the eps filter leaves fewer. Where cosines tie, the threshold keeps more than the ratio asks for.
-
-    Raises
-    ------
-    MedDELError
-        `ratio` lies outside (0, 1].
+    None if the eps filter leaves fewer. Where cosines tie, the threshold keeps more than `ratio`.
     """
     ascending, budget = ranking.ascending, budget_for(ratio, len(ranking.order))
     return None if budget > len(ascending) else float(max(-1.0, ascending[budget - 1]))

@@ -1,11 +1,8 @@
-"""What every selector returns: a ranking of all images as a table, and the two CSV files that are made of it."""
+"""A selection as a table: one row an image, whether it is kept, and why not."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +11,6 @@ import pyarrow.compute as pc
 from meddel import artefacts
 from meddel.errors import MedDELError
 
-_ROWS_AT_A_TIME = 65_536
 SELECTION_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
@@ -30,14 +26,12 @@ SELECTION_SCHEMA = pa.schema(
 """`rank` 0 is the first to keep. `reason` is one of
 
 - ``kept``
-- ``outlier``: farther from its centroid than eps, namely at `distance`
-- ``duplicate``: its greatest cosine to an earlier image of its cluster is `cosine`, reached with image `partner`
-- ``prototypical``: too near its centroid, namely at `distance`, where the farther ones stay
-- ``atypical``: too far from its centroid, namely at `distance`, where the nearer ones stay
-- ``not drawn``: the budget was spent on others, for no fault of its own
+- ``outlier``: its `distance` to its centroid is greater than eps
+- ``duplicate``: `cosine` is its greatest to an earlier image of its cluster, namely to `partner`
+- ``prototypical``, ``atypical``: its `distance` to its centroid is too small, too great
+- ``not drawn``: the budget was spent on others
 
-or, from a person's own selector, what that says. `partner`, `cosine`, `distance` and `cluster` are given for kept
-images too, where the method knows them."""
+or what a selector of one's own gives. `partner`, `cosine`, `distance` and `cluster` are given for kept images too."""
 
 
 def selection(
@@ -51,28 +45,7 @@ def selection(
     distance: np.ndarray | None = None,
     cluster: np.ndarray | None = None,
 ) -> pa.Table:
-    """Build a selection from a ranking.
-
-    Parameters
-    ----------
-    index : pyarrow.Table
-        n rows with ``id``.
-    order : int [n]
-        The rows of `index`, first to keep first.
-    budget : int
-        How many of them are kept, from 0.
-    reason : str [n]
-        Why a row goes, if it goes (by row, as all that follow).
-    partner : int [n] or None
-        A row of `index`; negative for none.
-    cosine, distance : float [n] or None
-        What is not finite becomes null.
-    cluster : int [n] or None
-
-    Returns
-    -------
-    pyarrow.Table of `SELECTION_SCHEMA`, in the row order of `index`.
-    """
+    """Return the selection which keeps the first `budget` rows of `order`; columns are by row, a partner is a row."""
     n = index.num_rows
     rank = np.empty(n, np.int32)
     rank[order] = np.arange(n, dtype=np.int32)
@@ -94,39 +67,24 @@ def selection(
 
 
 def write_kept_csv(selection: pa.Table, index: pa.Table, kept_path: Path, reasons_path: Path) -> None:
-    """Write the images to keep, in order, and the reasons for the rest, as two CSV files (UTF-8, with a header).
+    """Write the images to keep and the reasons for the others as two CSV files, both by rank.
 
     Parameters
     ----------
-    selection : pyarrow.Table of `SELECTION_SCHEMA`
-    index : pyarrow.Table
-        The index that it was made from: ``id`` and ``path`` in the same row order.
+    selection, index : pyarrow.Table
+        A selection and the index from which it was made, with ``id`` and ``path``, in the same row order.
     kept_path : Path
-        Gets ``rank,id,path``, by rank. Written last: where it stands, both are whole.
+        Gets ``rank,id,path``. It is written last: where it exists, both files are whole.
     reasons_path : Path
-        Gets ``id,path,reason,partner,cosine,distance``, by rank; an empty cell where there is no value.
-
-    Raises
-    ------
-    MedDELError
-        The two tables are not of the same images, or a file can't be written.
+        Gets ``id,path,reason,partner,cosine,distance``.
     """
     if not selection["id"].equals(index["id"]):
         raise MedDELError("selection and index are not of the same images", fix="select again from this store")
     table = selection.append_column("path", index["path"]).sort_by("rank")
-    gone = table.filter(pc.invert(table["kept"])).select(["id", "path", "reason", "partner", "cosine", "distance"])
-    kept = table.filter(table["kept"]).select(["rank", "id", "path"])
-    _write_csv(reasons_path, gone)
-    _write_csv(kept_path, kept)
-
-
-def _write_csv(path: Path, table: pa.Table) -> None:
-    with artefacts.atomic_write(path, "w") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(table.column_names)
-        for part in table.to_batches(max_chunksize=_ROWS_AT_A_TIME):
-            writer.writerows(_cells(row) for row in zip(*(column.to_pylist() for column in part.columns), strict=True))
-
-
-def _cells(row: Iterable[Any]) -> list[Any]:
-    return [f"{value:.6f}" if isinstance(value, float) else value for value in row]
+    deleted = table.filter(pc.invert(table["kept"])).select(["id", "path", "reason", "partner", "cosine", "distance"])
+    for path, part in (
+        (reasons_path, deleted),
+        (kept_path, table.filter(table["kept"]).select(["rank", "id", "path"])),
+    ):
+        with artefacts.atomic_write(path, "w") as stream:
+            part.to_pandas().to_csv(stream, index=False, float_format="%.6f", lineterminator="\n")

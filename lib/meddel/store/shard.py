@@ -1,45 +1,74 @@
-"""One shard of a store: a float16 matrix and its index rows, told from a damaged one, and read in pieces."""
+"""One shard of a store, and ``store.json``, which lists them: written, checked, and read in pieces."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import PositiveInt, TypeAdapter
+from typing_extensions import TypedDict
 
 from meddel import artefacts
 from meddel.errors import MedDELError
 from meddel.images.index import INDEX_SCHEMA, data_hash, read_index
 
+SHARD_ROWS = 32768
+MANIFEST = "store.json"
+FORM = 2
 DTYPE = np.dtype("<f2")
 _OWNER = b"store"
 
 
+class Entry(TypedDict):
+    """What ``store.json`` lists of a shard."""
+
+    file: str
+    rows: PositiveInt
+    bytes: PositiveInt
+    sha256: str
+    index_file: str
+    index_bytes: PositiveInt
+    index_sha256: str
+    content: str
+
+
+class Manifest(TypedDict):
+    """The content of ``store.json``."""
+
+    form: Literal[2]
+    key: str
+    dim: PositiveInt
+    dtype: Literal["float16"]
+    encoder: dict[str, Any]
+    rows: PositiveInt
+    shards: list[Entry]
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """Return the content of ``store.json``; None if there is none, or it is not that of a store."""
+    try:
+        manifest = TypeAdapter(Manifest).validate_json((folder / MANIFEST).read_bytes(), strict=True)
+    except (OSError, ValueError):
+        return None
+    files = [(entry["file"], entry["index_file"]) for entry in manifest["shards"]]
+    return manifest if files == [file_names(number) for number in range(len(files))] else None
+
+
+def file_names(number: int) -> tuple[str, str]:
+    """Return the names of a shard's two files: its embeddings and its index rows."""
+    return f"shard-{number:05d}.npy", f"shard-{number:05d}.parquet"
+
+
 @dataclass(frozen=True)
 class Shard:
-    """One shard as ``store.json`` lists it.
-
-    Attributes
-    ----------
-    folder : Path
-        The store's.
-    entry : dict
-        Its files, their sizes and checksums, its rows.
-    dim : int
-        Width of a row.
-    key : str
-        Of the store that it belongs to.
-    first : int
-        The store's row that it begins with.
-    """
+    """One shard, as `entry` lists it, of the store of a `key`; `first` is the store's row with which it begins."""
 
     folder: Path
-    entry: dict[str, Any]
+    entry: Entry
     dim: int
     key: str
     first: int
@@ -59,21 +88,19 @@ class Shard:
         """Number of rows."""
         return self.entry["rows"]
 
-    def check(self) -> None:
-        """Check all that can be told without reading the shard: files, sizes, shape, dtype, and whose it is.
+    @property
+    def _offset(self) -> int:
+        """Bytes before the first row."""
+        return self.entry["bytes"] - self.rows * self.dim * DTYPE.itemsize
 
-        Raises
-        ------
-        MedDELError
-            Names the file and what is wrong with it.
-        """
+    def check(self) -> None:
+        """Check files, sizes, shape, dtype and owner, which takes no reading; name the file which is wrong."""
         for path, size in ((self.path, self.entry["bytes"]), (self.index_path, self.entry["index_bytes"])):
             if not path.is_file():
                 raise _changed("it is gone", path)
-            if path == self.path:
-                self._check_header()
             if path.stat().st_size != size:
                 raise _changed(f"{path.stat().st_size} of {size} bytes", path)
+        self.matrix()
         try:
             with pq.ParquetFile(self.index_path) as file:
                 rows, owner = file.metadata.num_rows, (file.schema_arrow.metadata or {}).get(_OWNER, b"")
@@ -85,75 +112,27 @@ class Shard:
             raise _changed(f"{rows} of {self.rows} index rows", self.index_path)
 
     def verify(self) -> None:
-        """Compare both files with their checksums.
-
-        Raises
-        ------
-        MedDELError
-            Names the file that differs.
-        """
+        """Compare both files with their checksums; name the one which differs."""
         files = ((self.path, self.entry["sha256"]), (self.index_path, self.entry["index_sha256"]))
         for path, sha256 in files:
             if not path.is_file() or artefacts.hash_of_file(path) != sha256:
                 raise _changed("its checksum differs", path)
 
-    def read_into(self, start: int, out: np.ndarray) -> None:
-        """Read rows from `start` on, as many as `out` (float16 [m, d], contiguous) holds; no memory map.
-
-        Raises
-        ------
-        MedDELError
-            The file ends before.
-        """
-        self._read([(start, out)])
-
-    def take_into(self, rows: np.ndarray, out: np.ndarray) -> None:
-        """Read some rows (int [m]) into `out` (float16 [m, d], contiguous), as `read_into` does."""
-        self._read([(row, out[place : place + 1]) for place, row in enumerate(rows.tolist())])
-
     def matrix(self) -> np.ndarray:
-        """Return the embeddings as a read-only memory map, float16 [m, d].
-
-        Raises
-        ------
-        MedDELError
-            The file is gone or no longer what it was.
-        """
-        self._check_header()
+        """Return the embeddings as a read-only memory map, float16 [m, d]."""
         try:
-            return np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
+            found = np.load(self.path, mmap_mode="r", allow_pickle=False)
+            facts = (found.shape, found.dtype, found.flags.c_contiguous)
+        except Exception as error:  # NumPy's parser raises whatever a broken header leads to
             raise _changed("it is no .npy file", self.path) from error
+        if facts != ((self.rows, self.dim), DTYPE, True):
+            raise _changed(f"{facts[1]} of shape {facts[0]}, not float16 of {(self.rows, self.dim)}", self.path)
+        if found.offset != self._offset:
+            raise _changed(f"{found.offset} bytes before the first row instead of {self._offset}", self.path)
+        return found
 
-    def index(self) -> pa.Table:
-        """Return the index rows, `meddel.images.index.INDEX_SCHEMA`.
-
-        Raises
-        ------
-        MedDELError
-            The file can't be read, or holds other rows than it should.
-        """
-        table = read_index(self.index_path)
-        self._check_ids(table["id"])
-        return table
-
-    def ids(self) -> pa.ChunkedArray:
-        """Return the ids of the index rows; errors as for `index`."""
-        try:
-            ids = pq.read_table(self.index_path, columns=["id"])["id"].cast(pa.string())
-            ids.validate(full=True)
-        except (OSError, KeyError, pa.ArrowException) as error:
-            raise _changed("it can't be read", self.index_path) from error
-        self._check_ids(ids)
-        return ids
-
-    @cached_property
-    def _offset(self) -> int:
-        """Bytes before the first row."""
-        return self.entry["bytes"] - self.rows * self.dim * DTYPE.itemsize
-
-    def _read(self, pieces: list[tuple[int, np.ndarray]]) -> None:
-        """Fill arrays with rows from the given ones on."""
+    def read(self, pieces: list[tuple[int, np.ndarray]]) -> None:
+        """Fill arrays (float16 [m, d], contiguous) with the rows from the given ones on, without a memory map."""
         wide = self.dim * DTYPE.itemsize
         try:
             with self.path.open("rb", buffering=0) as file:
@@ -168,65 +147,46 @@ class Shard:
         except OSError as error:
             raise _changed(error.strerror or "it can't be read", self.path) from error
 
-    def _check_header(self) -> None:
+    def index(self) -> pa.Table:
+        """Return the index rows, `meddel.images.index.INDEX_SCHEMA`."""
+        table = read_index(self.index_path)
+        self._check_ids(table["id"])
+        return table
+
+    def ids(self) -> pa.ChunkedArray:
+        """Return the ids of the index rows."""
         try:
-            with self.path.open("rb") as file:
-                version = np.lib.format.read_magic(file)
-                shape, fortran, dtype = (
-                    np.lib.format.read_array_header_1_0(file) if version == (1, 0) else ((), 0, None)
-                )
-                begin = file.tell()
-        except Exception as error:  # NumPy's parser raises whatever a broken header leads to
-            raise _changed("it is no .npy file", self.path) from error
-        if shape != (self.rows, self.dim) or dtype != DTYPE or fortran:
-            raise _changed(f"{dtype} of shape {shape}, not float16 of {(self.rows, self.dim)}", self.path)
-        if begin != self._offset:
-            raise _changed(f"{self._offset} bytes before the first row, {begin} of them its header's", self.path)
+            ids = pq.read_table(self.index_path, columns=["id"])["id"].cast(pa.string())
+            ids.validate(full=True)
+        except (OSError, KeyError, pa.ArrowException) as error:
+            raise _changed("it can't be read", self.index_path) from error
+        self._check_ids(ids)
+        return ids
 
     def _check_ids(self, ids: pa.ChunkedArray) -> None:
         if len(ids) != self.rows or ids.null_count:
             raise _changed(f"{len(ids) - ids.null_count} ids for {self.rows} rows", self.index_path)
 
 
-def write_shard(folder: Path, names: tuple[str, str], embeddings: np.ndarray, index: pa.Table, key: str) -> dict:
-    """Write a shard's two files, atomically, and return its entry for ``store.json``.
-
-    Parameters
-    ----------
-    names : tuple of str
-        Of the embeddings' and the index's file.
-    embeddings : float16 [m, d]
-    index : pa.Table
-        `meddel.images.index.INDEX_SCHEMA`, m rows.
-    key : str
-        Of the store.
-
-    Raises
-    ------
-    MedDELError
-        The folder can't be written; neither file stays.
-    """
-    path = folder / names[0]
-    artefacts.write_array(path, np.ascontiguousarray(embeddings, DTYPE))
+def write_shard(folder: Path, number: int, embeddings: np.ndarray, index: pa.Table, key: str) -> Entry:
+    """Write a shard's two files, both or neither, and return its entry for ``store.json``."""
+    path, index_path = (folder / name for name in file_names(number))
+    artefacts.write_array(path, embeddings)
     try:
-        facts = write_index_rows(folder / names[1], index, key)
+        facts = write_index_rows(index_path, index, key)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
-    size = os.stat(path).st_size
-    return {"file": path.name, "rows": len(embeddings), "bytes": size, "sha256": artefacts.hash_of_file(path)} | facts
+    size, sha256 = path.stat().st_size, artefacts.hash_of_file(path)
+    return {"file": path.name, "rows": len(embeddings), "bytes": size, "sha256": sha256, **facts}
 
 
 def write_index_rows(path: Path, index: pa.Table, key: str) -> dict[str, Any]:
-    """Write a shard's index rows, atomically, with the store's key, and return what ``store.json`` says of them."""
+    """Write a shard's index rows with the store's key, and return what ``store.json`` lists of them."""
     table = index.select(INDEX_SCHEMA.names).cast(INDEX_SCHEMA).combine_chunks()
     artefacts.write_table(path, table.replace_schema_metadata({_OWNER: key}))
-    return {
-        "index_file": path.name,
-        "index_bytes": path.stat().st_size,
-        "index_sha256": artefacts.hash_of_file(path),
-        "content": data_hash(table),
-    }
+    size, sha256 = path.stat().st_size, artefacts.hash_of_file(path)
+    return {"index_file": path.name, "index_bytes": size, "index_sha256": sha256, "content": data_hash(table)}
 
 
 def _changed(problem: str, path: Path) -> MedDELError:

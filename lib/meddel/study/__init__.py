@@ -1,35 +1,44 @@
-"""The study: selector x retention ratio x seed x downstream set, computed cell by cell and never twice."""
+"""The study: selector x retention ratio x seed x downstream set, pushed from left to right (`pipeline`)."""
 
 from meddel.study import ledger
-from meddel.study.cell import folder, pretrained, scores, selection, store, whole_pool
-from meddel.study.composition import composition, mean_shares
-from meddel.study.data import Pool, pool, roles, segmentation_set, study_index, study_pixels
-from meddel.study.grid import Cell, cells, equal_epochs_cells, heads, shorter_cells
-from meddel.study.recipe import recipe
-from meddel.study.run import add_selector, frozen, jobs, run_study
+from meddel.study.data import pool, split, study_index
+from meddel.study.grid import (
+    Cell,
+    Job,
+    cells,
+    equal_epochs_cells,
+    every_job,
+    folder,
+    jobs,
+    probe_heads,
+    scores_path,
+    selected_cells,
+    shorter_cells,
+    whole_pool,
+)
+from meddel.study.pipeline import compute, selection, store, study_pixels
+from meddel.study.results import add_selector, image_counts, run_study
 
 __all__ = [
     "Cell",
-    "Pool",
+    "Job",
     "add_selector",
     "cells",
-    "composition",
+    "compute",
     "equal_epochs_cells",
+    "every_job",
     "folder",
-    "frozen",
-    "heads",
+    "image_counts",
     "jobs",
     "ledger",
-    "mean_shares",
     "pool",
-    "pretrained",
-    "recipe",
-    "roles",
+    "probe_heads",
     "run_study",
-    "scores",
-    "segmentation_set",
+    "scores_path",
+    "selected_cells",
     "selection",
     "shorter_cells",
+    "split",
     "store",
     "study_index",
     "study_pixels",

@@ -1,9 +1,12 @@
-"""The ledger: finished cells as small files that travel from machine to machine, so that none is computed twice.
+"""Which scores are finished, known before anything is computed; and finished scores that travel between machines.
 
-A folder with three files for each seed: ``seed-0.scores.parquet`` (every score of every finished cell) and
-``seed-0.images.parquet`` (pixel counts per test image), each row with the cell's *recipe*; and ``seed-0.json``, from
-the recipe to the provenance (version, commit, machine, seconds) of the scores and of the encoder's pre-training. A
-study that `restore` is called on finds the cells of its own recipe done; all others it computes.
+Each artefact has a key made from the bytes that it was made of. A *recipe* is made from the settings and from the data
+at the beginning, so that a score is recognised without the encoder that it belongs to: on another machine, or after a
+folder was tidied. The library's version is no part of it, but is kept beside the score.
+
+A ledger is a folder with three files for each seed: ``seed-0.scores.parquet`` (all rows of finished scores) and
+``seed-0.images.parquet`` (pixel counts per test image), each row with its recipe; and ``seed-0.json``, from the recipe
+to the provenance (version, commit, machine, seconds) of the scores and of the encoder's pre-training.
 """
 
 from __future__ import annotations
@@ -18,135 +21,159 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from meddel import artefacts
+from meddel import artefacts, select
 from meddel.config import Head, Run
 from meddel.errors import MedDELError
 from meddel.segment import IMAGES_SCHEMA, SCORES_SCHEMA
-from meddel.study.cell import is_scored, read_pretraining, scores_path, write_recipe
-from meddel.study.grid import Cell
-from meddel.study.recipe import recipe
-from meddel.study.run import every_job
+from meddel.study.data import Split, split, study_index
+from meddel.study.grid import Cell, Job, every_job, scores_path
 
-Job = tuple[Cell, str, Head]
 _SCHEMAS = {"scores": SCORES_SCHEMA, "images": IMAGES_SCHEMA}
 
 
-def keep(run: Run, jobs: Iterable[Job], folder: Path) -> int:
-    """Write the finished ones of `jobs` to the ledger in `folder`, beside those that it holds.
+def recipe(run: Run, parts: Split, cell: Cell, set_name: str, head: Head) -> str:
+    """Return the hash (64 hexadecimal digits) of all that decides the scores of a job.
 
-    Returns
-    -------
-    int
-        How many were new.
-
-    Raises
-    ------
-    MedDELError
-        A file of the ledger can't be read, or can't be written.
+    Settings of the encoder, its pre-training, the selection and the head; the seed; the pool's images, those of every
+    downstream set (the encoder is tested on the others, too), and their splits.
     """
+    profile = run.profile
+    pretraining: object = None
+    if cell.selector != "none":
+        settings = profile.pretrain.model_dump(mode="json", exclude={"checkpoint_seconds"})
+        chosen: object = "all"
+        if cell.selects:
+            own = select.source_of(cell.selector)
+            chosen = [cell.selector, own, cell.ratio, selection_settings(run, cell.selector), profile.embedder]
+        pretraining = [settings, cell.compute, parts.pool.data_hash, chosen]
+    segmentation = [profile.segment.model_dump(mode="json", exclude={"heads"}), head, set_name]
+    sets = [data.data_hash for data in parts.sets.values()]
+    return artefacts.hash_of("recipe", profile.encoder, cell.seed, pretraining, segmentation, sets)
+
+
+def selection_settings(run: Run, selector: str) -> dict[str, object]:
+    """Return the profile's settings for MedDEL and its kin; other selectors keep the defaults of their papers."""
+    known = select.settings_of(selector) if selector.startswith("meddel") else ()
+    return {name: value for name, value in run.profile.select.model_dump().items() if name in known}
+
+
+def recipes(run: Run, jobs: Iterable[Job]) -> dict[Job, str]:
+    """Return the recipe of each job."""
+    jobs, index = list(jobs), study_index(run)
+    parts = {seed: split(run, index, seed) for seed in {cell.seed for cell, _, _ in jobs}}
+    return {job: recipe(run, parts[job[0].seed], *job) for job in jobs}
+
+
+def missing(run: Run, jobs: Iterable[Job]) -> dict[Cell, list[tuple[str, Head]]]:
+    """Return the cells that lack a score of some jobs, and the sets and heads that they are still to be scored on."""
+    todo: dict[Cell, list[tuple[str, Head]]] = {}
+    for (cell, name, head), wanted in recipes(run, jobs).items():
+        if not is_scored(scores_path(run, cell, name, head), wanted):
+            todo.setdefault(cell, []).append((name, head))
+    return todo
+
+
+def recipe_path(path: Path) -> Path:
+    """Return the path of the recipe of the scores at `path`."""
+    return path.parent / "recipe.json"
+
+
+def is_scored(path: Path, wanted: str) -> bool:
+    """Say whether the scores at `path` are finished and of the recipe `wanted`."""
+    try:
+        found = json.loads(recipe_path(path).read_text(encoding="utf-8"))["recipe"]
+    except (OSError, ValueError):
+        return False
+    return found == wanted and path.is_file() and artefacts.read_provenance(path) is not None
+
+
+def write_recipe(path: Path, made: str, pretraining: artefacts.Provenance | None) -> None:
+    """Note that the scores at `path` are finished, of the recipe `made`, and where their encoder came from."""
+    known = None if pretraining is None else pretraining.model_dump(mode="json")
+    artefacts.write_json(recipe_path(path), {"recipe": made, "pretraining": known})
+
+
+def save(run: Run, jobs: Iterable[Job], folder: Path) -> int:
+    """Add the finished ones of some jobs to the ledger in `folder`, and return how many were new."""
     count = 0
-    for seed, mine in _by_seed(jobs).items():
+    for seed, mine in _by_seed(run, jobs).items():
         made, tables = _read(folder, seed)
-        fresh = {}
-        for job in mine:
-            name, path = recipe(run, *job), scores_path(run, *job)
-            if name not in made and is_scored(path, name):
-                fresh[name] = path
-        if fresh:
-            parts = {kind: [table] for kind, table in tables.items()}
-            for name, path in fresh.items():
-                known = {"scores": artefacts.read_provenance(path), "pretraining": read_pretraining(path)}
-                made[name] = {step: entry and entry.model_dump(mode="json") for step, entry in known.items()}
-                for kind in _SCHEMAS:
-                    table = pq.read_table(path.with_name(f"{kind}.parquet"))
-                    parts[kind].append(table.append_column("recipe", pa.array([name] * len(table), pa.string())))
-            _write(folder, seed, made, {kind: pa.concat_tables(tables) for kind, tables in parts.items()})
-            count += len(fresh)
+        fresh = {name: path for name, path in mine.items() if name not in made and is_scored(path, name)}
+        if not fresh:
+            continue
+        for name, path in fresh.items():
+            pretraining = json.loads(recipe_path(path).read_text(encoding="utf-8"))["pretraining"]
+            scores = artefacts.read_provenance(path).model_dump(mode="json")
+            made[name] = {"scores": scores, "pretraining": pretraining}
+            for kind, rows in tables.items():
+                table = pq.read_table(path.with_name(f"{kind}.parquet"))
+                table = table.append_column("recipe", pa.array([name] * len(table), pa.string()))
+                tables[kind] = pa.concat_tables([rows, table])
+        for kind, table in tables.items():
+            artefacts.write_table(folder / f"seed-{seed}.{kind}.parquet", table)
+        # The provenance is written last: rows with a recipe that it does not hold are not read.
+        artefacts.write_json(folder / f"seed-{seed}.json", made)
+        count += len(fresh)
     return count
 
 
-def restore(run: Run, jobs: Iterable[Job], folder: Path) -> int:
-    """Put those of `jobs` that the ledger in `folder` holds, and the run does not, into the run's folder.
-
-    Returns
-    -------
-    int
-        How many were restored; 0 for a folder without a ledger.
-
-    Raises
-    ------
-    MedDELError
-        A file of the ledger can't be read.
-    """
+def load(run: Run, jobs: Iterable[Job], folder: Path) -> int:
+    """Copy the jobs that only the ledger in `folder` holds to the run's folder, and return how many."""
     count = 0
-    for seed, mine in _by_seed(jobs).items():
+    for seed, mine in _by_seed(run, jobs).items():
         made, tables = _read(folder, seed)
-        for job in mine if made else ():
-            name, path = recipe(run, *job), scores_path(run, *job)
-            if name in made and not is_scored(path, name):
-                for kind, table in tables.items():
-                    part = table.filter(pc.equal(table["recipe"], name)).drop_columns("recipe")
-                    artefacts.write_table(path.with_name(f"{kind}.parquet"), part)
-                artefacts.write_json(artefacts.provenance_path(path), made[name]["scores"])
-                pretraining = made[name]["pretraining"]
-                write_recipe(path, name, pretraining and artefacts.Provenance(**pretraining))
-                count += 1
+        for name, path in mine.items():
+            if name not in made or is_scored(path, name):
+                continue
+            for kind, table in tables.items():
+                part = table.filter(pc.equal(table["recipe"], name)).drop_columns("recipe")
+                artefacts.write_table(path.with_name(f"{kind}.parquet"), part)
+            artefacts.write_json(artefacts.provenance_path(path), made[name]["scores"])
+            artefacts.write_json(recipe_path(path), {"recipe": name, "pretraining": made[name]["pretraining"]})
+            count += 1
     return count
 
 
 @contextmanager
-def taken(run: Run, folder: Path | None) -> Iterator[None]:
-    """Restore the run's cells from the ledger in `folder`, and keep there what the block has finished, come what may.
+def synced(run: Run, folder: Path | None) -> Iterator[None]:
+    """Load the run's scores from the ledger in `folder`, and save there what the block finishes, even if it fails.
 
-    Says how many. Without a folder it does nothing.
-
-    Raises
-    ------
-    MedDELError
-        As for `restore` and `keep`.
+    Without a folder nothing is done.
     """
     if folder is None:
         yield
         return
     jobs = every_job(run)
-    print(f"{restore(run, jobs, folder)} of {len(jobs)} cells taken from {folder}", flush=True)
+    print(f"{load(run, jobs, folder)} of {len(jobs)} scores loaded from {folder}", flush=True)
     try:
         yield
     finally:
-        print(f"{keep(run, jobs, folder)} new cells kept in {folder}", flush=True)
+        print(f"{save(run, jobs, folder)} new scores saved to {folder}", flush=True)
 
 
 def provenance(run: Run, jobs: Iterable[Job], folder: Path) -> list[dict[str, Any]]:
-    """Return what the ledger in `folder` knows of those of `jobs` that it holds.
-
-    Returns
-    -------
-    list of dict
-        The provenance of ``scores`` and of ``pretraining``; the latter is None for the encoder without pre-training,
-        and the same for all cells of one encoder.
-    """
+    """Return the provenance of ``scores`` and of ``pretraining`` (None without) of the jobs that the ledger holds."""
     found = []
-    for seed, mine in _by_seed(jobs).items():
+    for seed, mine in _by_seed(run, jobs).items():
         made, _ = _read(folder, seed)
-        found += [made[name] for name in (recipe(run, *job) for job in mine) if name in made]
+        found += [made[name] for name in mine if name in made]
     return found
 
 
-def _by_seed(jobs: Iterable[Job]) -> dict[int, list[Job]]:
-    found: dict[int, list[Job]] = {}
-    for job in jobs:
-        found.setdefault(job[0].seed, []).append(job)
+def _by_seed(run: Run, jobs: Iterable[Job]) -> dict[int, dict[str, Path]]:
+    """Return, for each seed, the paths of scores by recipe."""
+    found: dict[int, dict[str, Path]] = {}
+    for job, name in recipes(run, jobs).items():
+        found.setdefault(job[0].seed, {})[name] = scores_path(run, *job)
     return found
 
 
 def _read(folder: Path, seed: int) -> tuple[dict[str, Any], dict[str, pa.Table]]:
-    """Return the seed's provenance by recipe and its tables, without rows of a `keep` that was cut off."""
+    """Return the seed's provenance by recipe and its tables, without the rows of a `save` that was cut off."""
     path = folder / f"seed-{seed}.json"
     if not path.is_file():
-        empty = {
-            kind: schema.append(pa.field("recipe", pa.string())).empty_table() for kind, schema in _SCHEMAS.items()
-        }
-        return {}, empty
+        named = pa.field("recipe", pa.string())
+        return {}, {kind: schema.append(named).empty_table() for kind, schema in _SCHEMAS.items()}
     try:
         made = json.loads(path.read_text(encoding="utf-8"))
         tables = {kind: pq.read_table(folder / f"seed-{seed}.{kind}.parquet") for kind in _SCHEMAS}
@@ -154,10 +181,3 @@ def _read(folder: Path, seed: int) -> tuple[dict[str, Any], dict[str, pa.Table]]
         raise MedDELError("the ledger can't be read", path, "take it from the project again, or delete it") from error
     named = pa.array(list(made), pa.string())
     return made, {kind: table.filter(pc.is_in(table["recipe"], named)) for kind, table in tables.items()}
-
-
-def _write(folder: Path, seed: int, made: dict[str, Any], tables: dict[str, pa.Table]) -> None:
-    # The provenance comes last: what it does not name is not looked for in the tables.
-    for kind, table in tables.items():
-        artefacts.write_table(folder / f"seed-{seed}.{kind}.parquet", table)
-    artefacts.write_json(folder / f"seed-{seed}.json", made)

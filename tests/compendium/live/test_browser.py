@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is install
 OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 OPTIONS += ["--disable-component-update", "--disable-sync"]
 CELLS = (
-    "from compendium.live import score\nfrom compendium.metrics.cells import published_cells",
+    "from compendium.live import score\nfrom compendium.metrics import published_cells",
     'score.normdel_panel({"Table 3": published_cells()})',
     'print("the", "end")',
 )

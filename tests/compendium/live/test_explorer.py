@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from compendium.live import explorer, one_pass
+from meddel import select
 from meddel.errors import MedDELError
-from meddel.select import budget_for, meddel
-from tests.meddel.selector_cases import embeddings_of, index_of, kept, rng
+from tests.meddel.select.cases import embeddings_of, index_of, kept, rng
 
 N, K = 150, 6
 CARD = re.compile(r'alt="(kept|deleted) image ([^"]+)".*?</figcaption>', re.DOTALL)
@@ -32,12 +32,12 @@ def ids(explored: explorer.Explored, chosen: np.ndarray) -> set[str]:
 @pytest.mark.parametrize("ratio", [0.02, 0.1, 0.5, 1.0])
 def test_a_ratio_keeps_what_a_selection_keeps(explored: explorer.Explored, ratio: float, eps: float, keep: str) -> None:
     found = explorer.answer(explored.passed, cut="ratio", ratio=ratio, eta=0.5, eps=eps, keep=keep)
-    full = meddel.select(embeddings_of(N), index_of(N), budget_for(ratio, N), rng(4), k=K, eps=eps, keep=keep)
+    full = select.get("meddel")(embeddings_of(N), index_of(N), select.budget_for(ratio, N), rng(4), k=K, eps=eps, keep=keep)
     assert ids(explored, found.kept) == kept(full)
     as_many = found.ranking.ascending
     assert (found.eta is not None) == (found.budget in np.searchsorted(as_many, as_many[np.isfinite(as_many)], "right"))
     if found.eta is not None:
-        same = meddel.at_threshold(embeddings_of(N), index_of(N), found.eta, rng(4), k=K, eps=eps, keep=keep)
+        same = select.at_threshold(embeddings_of(N), index_of(N), found.eta, rng(4), k=K, eps=eps, keep=keep)
         assert kept(same) == kept(full)
 
 
@@ -48,12 +48,12 @@ def test_a_threshold_keeps_what_a_selection_keeps(
     explored: explorer.Explored, eta: float, eps: float, keep: str
 ) -> None:
     found = explorer.answer(explored.passed, cut="eta", ratio=0.5, eta=eta, eps=eps, keep=keep)
-    full = meddel.at_threshold(embeddings_of(N), index_of(N), eta, rng(4), k=K, eps=eps, keep=keep)
+    full = select.at_threshold(embeddings_of(N), index_of(N), eta, rng(4), k=K, eps=eps, keep=keep)
     assert ids(explored, found.kept) == kept(full)
 
 
 def test_the_page_shows_a_kept_image_and_those_whose_partner_it_is(explored: explorer.Explored) -> None:
-    full = meddel.select(embeddings_of(N), index_of(N), 30, rng(4), k=K, eps=0.6).to_pandas().set_index("id")
+    full = select.get("meddel")(embeddings_of(N), index_of(N), 30, rng(4), k=K, eps=0.6).to_pandas().set_index("id")
     gone = full[(full.reason == "duplicate") & full.partner.isin(full.index[full.kept])]
     counts = gone.partner.value_counts()
     for place in (1, 2, 1000):
@@ -72,7 +72,7 @@ def test_the_page_shows_a_kept_image_and_those_whose_partner_it_is(explored: exp
 
 
 def test_the_page_says_the_counts(explored: explorer.Explored) -> None:
-    full = meddel.select(embeddings_of(N), index_of(N), 30, rng(4), k=K, eps=0.6).to_pandas()
+    full = select.get("meddel")(embeddings_of(N), index_of(N), 30, rng(4), k=K, eps=0.6).to_pandas()
     counts = full.reason.value_counts()
     page = explorer.explorer_view(explored, ratio=0.2, eps=0.6)
     assert f"30 of {N} images kept (20.0%)" in page

@@ -9,10 +9,10 @@ import pytest
 from compendium import figures
 from compendium.figures import style
 from compendium.live import embedding_map as maps
+from meddel import select
 from meddel.errors import MedDELError
-from meddel.select import budget_for, meddel
 from meddel.select.ranking import Ranking
-from tests.meddel.selector_cases import embeddings_of, index_of, rng
+from tests.meddel.select.cases import embeddings_of, index_of, rng
 
 N, K = 120, 8
 
@@ -29,7 +29,7 @@ def index() -> pa.Table:
 
 @pytest.fixture(scope="module")
 def ranking(index: pa.Table) -> Ranking:
-    return meddel.rank(embeddings_of(N), index, rng(), k=K, eps=0.6)
+    return select.rank(embeddings_of(N), index, rng(), k=K, eps=0.6)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,8 @@ def test_the_plane_keeps_as_much_variance_as_a_plane_can(shown: maps.Plane) -> N
 def test_what_is_kept_is_what_a_selection_keeps(shown: maps.Plane, ranking: Ranking, index: pa.Table) -> None:
     for ratio in (0.1, 0.5, 1.0):
         points = drawn(maps.map_view(shown, ranking, index, colour="kept", ratio=ratio))
-        full = meddel.select(embeddings_of(N), index, budget_for(ratio, N), rng(), k=K, eps=0.6)["kept"].to_numpy()
+        table = select.get("meddel")(embeddings_of(N), index, select.budget_for(ratio, N), rng(), k=K, eps=0.6)
+        full = table["kept"].to_numpy()
         np.testing.assert_array_equal(points["kept"], shown.points[full])
         assert sum(map(len, points.values())) == N
 
@@ -116,5 +117,5 @@ def test_what_can_not_be_drawn_is_refused(shown: maps.Plane, ranking: Ranking, i
 
 def test_equal_embeddings_have_a_map(index: pa.Table) -> None:
     same = np.ones((N, 4), np.float32)
-    figure = maps.map_view(maps.plane(same), meddel.rank(same, index, rng(), k=1), index)
+    figure = maps.map_view(maps.plane(same), select.rank(same, index, rng(), k=1), index)
     assert "0% of the variance" in figures.alt(figure)

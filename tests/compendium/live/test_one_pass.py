@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from compendium.live import OnePass, one_pass
+from meddel import select
 from meddel.errors import MedDELError
-from meddel.select import meddel
-from tests.meddel.selector_cases import embeddings_of, index_of, rng
+from tests.meddel.select.cases import embeddings_of, index_of, rng
 
 KEEPS = ("near", "far", "random")
 
@@ -32,7 +32,7 @@ def passed(pool: tuple[np.ndarray, object]) -> OnePass:
 def test_the_ranking_is_the_full_one_to_the_last_bit(
     pool: tuple[np.ndarray, object], passed: OnePass, eps: float, keep: str
 ) -> None:
-    found, full = passed.ranking(eps, keep), meddel.rank(*pool, rng(3), k=6, eps=eps, keep=keep)
+    found, full = passed.ranking(eps, keep), select.rank(*pool, rng(3), k=6, eps=eps, keep=keep)
     for field in dataclasses.fields(full):
         np.testing.assert_array_equal(getattr(found, field.name), getattr(full, field.name), field.name)
 
@@ -42,7 +42,7 @@ def test_the_ranking_is_the_full_one_where_eps_is_a_distance(
     pool: tuple[np.ndarray, object], passed: OnePass, keep: str
 ) -> None:
     eps = float(np.sort(passed.distances)[120])
-    full = meddel.rank(*pool, rng(3), k=6, eps=eps, keep=keep)
+    full = select.rank(*pool, rng(3), k=6, eps=eps, keep=keep)
     np.testing.assert_array_equal(passed.ranking(eps, keep).order, full.order)
     assert 0 < full.outlier.sum() < 80
 
@@ -52,7 +52,7 @@ def test_clusters_of_one_image_have_no_cosine(keep: str) -> None:
     x, index = embeddings_of(5), index_of(5)
     found = one_pass(x, index, rng(), k=5, keeps=(keep,)).ranking(0.5, keep)
     assert not np.isfinite(found.cosine).any()
-    np.testing.assert_array_equal(found.order, meddel.rank(x, index, rng(), k=5, eps=0.5, keep=keep).order)
+    np.testing.assert_array_equal(found.order, select.rank(x, index, rng(), k=5, eps=0.5, keep=keep).order)
 
 
 def test_settings_that_the_pass_was_not_made_for_are_refused(passed: OnePass) -> None:

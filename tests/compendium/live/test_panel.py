@@ -14,7 +14,7 @@ from compendium.live import Panel, attended
 from meddel.errors import MedDELError
 
 CELLS = (
-    "from compendium.live import score\nfrom compendium.metrics.cells import published_cells",
+    "from compendium.live import score\nfrom compendium.metrics import published_cells",
     "score.normdel_view(published_cells(), 0.5)",
     'score.normdel_panel({"Table 3": published_cells()})',
 )

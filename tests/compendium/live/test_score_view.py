@@ -11,8 +11,7 @@ import pytest
 from compendium import figures
 from compendium.figures import style
 from compendium.live import score
-from compendium.metrics.alpha import stability, winners
-from compendium.metrics.cells import checked, published_cells
+from compendium.metrics import checked, published_cells, stability, winners
 from meddel.errors import MedDELError
 from meddel.normdel import normdel
 

@@ -11,11 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 from papermill.exceptions import PapermillExecutionError
 
-from compendium import claims, report, runner, verdicts
+from compendium import claims, notebooks, report
 from meddel import artefacts, config
 from meddel.errors import MedDELError
+from meddel.evidence import verdicts
 
-NOTEBOOKS = runner.notebooks()
+NOTEBOOKS = notebooks.chosen()
 pytestmark = pytest.mark.timeout(1500)
 
 
@@ -51,13 +52,13 @@ def test_there_is_a_map_one_notebook_a_section_the_open_questions_and_the_report
 @pytest.mark.parametrize("changes", [{"sead": 1}, {"seed": "0"}, {"profile": 1}], ids=["unknown", "text", "number"])
 def test_wrong_parameters_start_none(values: dict[str, object], tmp_path: Path, changes: dict[str, object]) -> None:
     with pytest.raises(MedDELError, match="parameter"):
-        runner.run_notebooks(values | changes, tmp_path / "out")
+        notebooks.run_notebooks(values | changes, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=named)
 def test_the_notebook_runs(notebook: Path, values: dict[str, object], out: Path) -> None:
-    assert runner.execute(notebook, values, out), "it ran before"
+    assert notebooks.execute(notebook, values, out), "it ran before"
     executed = nbformat.read(out / "notebooks" / notebook.name, as_version=4)
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in code if cell.source.strip())
@@ -121,7 +122,7 @@ def test_what_papermill_injects_is_refused_by_the_notebook(
     values: dict[str, object], tmp_path: Path, changes: dict[str, object]
 ) -> None:
     target = tmp_path / "x.ipynb"
-    given = runner.parameters_for(NOTEBOOKS[-2], values) | {"out": str(tmp_path / "out")} | changes
+    given = notebooks.parameters_for(NOTEBOOKS[-2], values) | {"out": str(tmp_path / "out")} | changes
     with pytest.raises(PapermillExecutionError) as error:
         papermill.execute_notebook(str(NOTEBOOKS[-2]), str(target), given)
     assert error.value.ename == "MedDELError"
@@ -133,4 +134,4 @@ def test_each_page_says_where_it_comes_from(values: dict[str, object], out: Path
     for notebook, page in zip(NOTEBOOKS, pages(out), strict=True):
         found = artefacts.read_provenance(page)
         assert found.seed == 0
-        assert found.parameters == runner.parameters_for(notebook, values)
+        assert found.parameters == notebooks.parameters_for(notebook, values)

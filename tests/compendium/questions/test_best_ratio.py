@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compendium.figures import best_ratio as figures
+from compendium.figures import beyond as figures
 from compendium.figures.style import alt
 from compendium.questions import best_ratio, saturation
 from meddel.errors import MedDELError

@@ -10,14 +10,14 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from compendium.commands.running import kept
-from compendium.figures.probe_scores import probe_scores
+from compendium.cli import kept
+from compendium.figures.beyond import probe_scores
 from compendium.figures.style import alt
 from compendium.questions import linear_probe, modalities, sources
-from meddel import evidence, study
-from meddel import select as selectors
+from meddel import evidence, select, study
+from meddel.images import index
 from meddel.config import Run
-from tests.meddel.study_cases import draw_data, forget
+from tests.meddel.study_cases import draw_data
 
 SIDE, SEEN = 16, 64
 
@@ -40,7 +40,7 @@ def test_all_arms_are_trained_equally_and_scored_once(tiny: Run) -> None:
     assert {pq.read_table(path)["images"].to_pylist()[-1] for path in histories} == {SEEN}
     kept = len(sets[0].split(0)[0])
     provenance = (folder / "busi" / "seed-0" / "meddel-0.25" / "encoder.safetensors.json").read_text()
-    assert f'"images": {selectors.budget_for(0.25, kept)}' in provenance
+    assert f'"images": {select.budget_for(0.25, kept)}' in provenance
     before = written(tiny.out)
     again = modalities.scores(tiny, sets, ratio=0.25, images_seen=SEEN, seeds=[0, 1])
     pd.testing.assert_frame_equal(again, table)
@@ -103,7 +103,7 @@ def test_nothing_is_said_of_selectors_without_sensitivity(gain: float, meddel: f
 
 def test_a_set_with_masks_of_another_modality_has_a_study_of_its_own(tiny: Run) -> None:
     run = sources.masked_studies(tiny)["isic2017"]
-    assert study.roles(run) == ([], ["isic2017"])
+    assert index.roles(study.study_index(run)) == ([], ["isic2017"])
     final = evidence.final_scores(study.run_study(run))
     assert set(final.selector) >= {"none", "all", "random", "meddel"}
     found = modalities.study_verdicts(final, "dermoscopy")
@@ -118,7 +118,6 @@ def test_a_ledger_holds_the_study_of_another_modality_too(tiny: Run, modalities_
     with kept(first, folder):
         table = study.run_study(sources.masked_studies(first)["isic2017"])
     assert (folder / "isic2017" / "seed-0.json").is_file()
-    forget()
     with kept(again, folder):
         assert study.run_study(sources.masked_studies(again)["isic2017"]).equals(table)
     assert not list(again.out.rglob("*.safetensors"))

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from compendium.figures import dose_response as figures
+from compendium.figures import beyond as figures
 from compendium.figures.style import alt
 from compendium.questions import damage, quality, sources
 from meddel.config import Run

@@ -4,23 +4,19 @@ struct half_bits {
     unsigned short bits;
 };
 
-// float16 to float: 5 bits of exponent, 10 of fraction.
+// float16 to float: 5 bits of exponent, 10 of fraction; with all of the exponent set, infinity or NaN.
 inline float widen_half(half_bits x) {
     const int exponent = x.bits >> 10 & 31, fraction = x.bits & 1023;
     const float size = exponent ? std::ldexp(float(1024 + fraction), exponent - 25) : std::ldexp(float(fraction), -24);
-    return x.bits >> 15 ? -size : size;
+    const float value = exponent < 31 ? size : fraction ? NAN : INFINITY;
+    return x.bits >> 15 ? -value : value;
 }
 
-// Every thread gives its registers to the warp, and computes its four entries from all of them.
-inline void mma_s8(int (&sum)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
-    const host::Message* all = host::exchange("mma_s8", {{a[0], a[1], a[2], a[3], b0, b1}});
-    const int lane = host::current % 32;
-    for (int entry = 0; entry < 4; ++entry) {
-        const host::Message* left = all + lane / 4 * 4;
-        const host::Message* right = all + (lane % 4 * 2 + entry % 2) * 4;
-        for (int t = 0; t < 4; ++t) {
-            sum[entry] = __dp4a(left[t].words[entry / 2], right[t].words[4], sum[entry]);
-            sum[entry] = __dp4a(left[t].words[2 + entry / 2], right[t].words[5], sum[entry]);
-        }
-    }
+// float to float16, to the nearest, ties to even; what is too large becomes infinity.
+inline half_bits narrow_half(float x) {
+    const float size = std::fabs(x);
+    const int exponent = size > 0 ? std::max(std::ilogb(size), -14) : -14;
+    const int fraction = int(std::nearbyint(std::ldexp(double(size), 10 - exponent)));
+    const int bits = (exponent + 14) * 1024 + fraction;
+    return {(unsigned short)(std::min(bits, 31 << 10) | (std::signbit(x) ? 1 << 15 : 0))};
 }

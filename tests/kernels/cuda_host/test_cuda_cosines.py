@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from meddel_kernels import cuda
-from meddel_kernels.cuda import groups, screen
+from meddel_kernels.cuda import cosine as tiles
+from meddel_kernels.cuda import groups
 from meddel_kernels.cuda.device import Device
 from tests.kernels import cosines_by_hand as by_hand
 from tests.kernels.cosines_by_hand import Batch
 from tests.kernels.cuda_host.emulation import HostDevice
 from tests.kernels.kernel_cases import ADVERSARIES, Adversary, adversarial, embeddings, ragged
-
-POWER = 48
 
 
 def assert_one_row_max(batch: Batch) -> None:
@@ -29,24 +28,16 @@ def assert_one_row_max(batch: Batch) -> None:
 def assert_one_first_above(batch: Batch, threshold: float) -> None:
     for greedy in (False, True):
         partner = np.full(len(batch[0]), -1, np.int64)
-        cuda.first_above(*batch, threshold, greedy, partner, 1, None)
-        np.testing.assert_array_equal(partner, by_hand.first_above(batch, threshold, greedy))
+        cuda.near_duplicates(*batch, threshold, greedy, partner, 1, None)
+        np.testing.assert_array_equal(partner, by_hand.near_duplicates(batch, threshold, greedy))
 
 
 def assert_one_top(batch: Batch, m: int) -> None:
     cosine, neighbour = np.full((len(batch[0]), m), -np.inf), np.full((len(batch[0]), m), -1, np.int64)
-    cuda.top(*batch, cosine, neighbour, 1, None)
-    expected = by_hand.top(batch, m)
+    cuda.top_neighbours(*batch, cosine, neighbour, 1, None)
+    expected = by_hand.top_neighbours(batch, m)
     assert cosine.tobytes() == expected[0].tobytes()
     np.testing.assert_array_equal(neighbour, expected[1])
-
-
-def assert_one_gains(batch: Batch, seed: int = 0) -> None:
-    n, rng = len(batch[0]), np.random.default_rng(seed)
-    for best in (by_hand.row_max(batch)[0].clip(-1, 1), rng.uniform(-1, 1, n)):
-        gains = np.zeros(n, np.int64)
-        cuda.gains(*batch, best, POWER, gains, 1, None)
-        np.testing.assert_array_equal(gains, by_hand.gains(batch, best, POWER))
 
 
 def assert_all(batch: Batch, m: int = 7) -> None:
@@ -55,7 +46,6 @@ def assert_all(batch: Batch, m: int = 7) -> None:
     for threshold in (float(np.sort(occurring)[-len(occurring) // 3]), 0.95):
         assert_one_first_above(batch, threshold)
     assert_one_top(batch, m)
-    assert_one_gains(batch)
 
 
 @pytest.mark.parametrize("adversary", ADVERSARIES)
@@ -97,23 +87,25 @@ def test_neighbours_few_and_more_than_there_are(device: Device, m: int) -> None:
 
 
 def test_large_clusters_in_pieces(host: HostDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(screen, "LONGEST", screen.TILE)
+    monkeypatch.setattr(tiles, "HEIGHT", 90)
+    monkeypatch.setattr(tiles, "PANEL", 40)
+    monkeypatch.setattr(tiles, "SCORES", 90 * 64)
     assert_all((embeddings(400, 20, seed=6), np.arange(400), np.array([0, 350, 400])))
 
 
 def test_clusters_in_groups_that_fit_the_memory(host: HostDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     x = embeddings(500, 20, seed=7)
-    host.free = int(220 * 2 * (x[:1].nbytes + 9 * 20 + groups.LISTS))
+    host.free = int(220 * 2 * (x[:1].nbytes + 10 * 84 + groups.NUMBERS))
     assert_all((x, *ragged(500, 9, seed=8)))
-    assert host.launched.count("row_max.screen") > 1
+    assert host.launched.count("top_neighbours.top_neighbours") > 1
 
 
 def test_a_matrix_on_the_device_is_used_in_place(device: Device) -> None:
     x = embeddings(300, 20, seed=9)
     batch, there = (x, *ragged(300, 4, seed=1)), device.upload(x)
     partner = np.full(300, -1, np.int64)
-    cuda.first_above(there, *batch[1:], 0.9, True, partner, 1, None)
-    np.testing.assert_array_equal(partner, by_hand.first_above(batch, 0.9, True))
+    cuda.near_duplicates(there, *batch[1:], 0.9, True, partner, 1, None)
+    np.testing.assert_array_equal(partner, by_hand.near_duplicates(batch, 0.9, True))
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -128,4 +120,3 @@ def test_no_rows(device: Device) -> None:
         assert_one_row_max((x, nothing, offsets))
         assert_one_first_above((x, nothing, offsets), 0.5)
         assert_one_top((x, nothing, offsets), 2)
-        assert_one_gains((x, nothing, offsets))

@@ -18,7 +18,7 @@ from meddel.errors import MedDELError
 from meddel.images import index
 from meddel.scale.cluster import studying
 from meddel.scale.cluster.embedding import embed_images
-from tests.meddel.study_cases import draw_data, forget, run_of
+from tests.meddel.study_cases import draw_data, run_of
 
 TINY = EncoderConfig(image_size=32, patch_size=8, width=24, depth=1, heads=2)
 SMALLER = {"seeds": 1, "ratios": (0.5,), "selectors": ("random", "meddel"), "threads": 1}
@@ -49,10 +49,8 @@ def test_two_workers_make_what_one_process_makes(client: Client, tmp_path: Path)
     assert studying.compute_study(shared, client, jobs) == len({cell for cell, *_ in jobs}) == 4
     made = {path: path.stat().st_mtime_ns for path in (shared.out / "study").rglob("*") if path.is_file()}
     assert studying.compute_study(shared, client, jobs) == 0
-    forget()
     found = study.run_study(shared)
     assert {path: path.stat().st_mtime_ns for path in made} == made
-    forget()
     with threads(2):  # more than a worker has; the profile's one counts
         assert found.drop_columns("seconds").equals(study.run_study(alone).drop_columns("seconds"))
         assert torch.get_num_threads() == 2

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from compendium.commands import by_workers
 from meddel import scale as out_of_core
 from meddel import study
 from meddel.scale.cluster.connecting import fitting_workers
+from meddel.scale.cluster.studying import share_study
 from tests.meddel.cluster.conftest import N, Stored
-from tests.meddel.study_cases import draw_data, forget, run_of
+from tests.meddel.study_cases import draw_data, run_of
 
 DASK = str(Path(sys.executable).with_name("dask"))
 
@@ -107,17 +107,16 @@ def test_as_many_workers_as_cores_and_memory_allow(
 def test_a_study_takes_workers_by_itself_and_only_for_what_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("compendium.commands.by_workers.fitting_workers", lambda: 2)
+    monkeypatch.setattr("meddel.scale.cluster.studying.fitting_workers", lambda: 2)
     run = run_of(draw_data(tmp_path / "data"), tmp_path / "out", seeds=1, ratios=(0.5,), selectors=("random",))
-    by_workers.study(None, 1, run, [])
+    share_study(run, [], None, 1)
     assert not run.out.exists(), "one worker is this process"
-    by_workers.study(None, None, run, [])
+    share_study(run, [], None, None)
     said = capsys.readouterr().out
     assert said.startswith("2 workers") and "encoders trained or scored by workers" in said
     made = {path: path.stat().st_mtime_ns for path in run.out.rglob("*") if path.is_file()}
-    by_workers.study(None, None, run, [])
+    share_study(run, [], None, None)
     assert capsys.readouterr().out == ""
     assert {path: path.stat().st_mtime_ns for path in made} == made
-    forget()
     study.run_study(run)
     assert {path: path.stat().st_mtime_ns for path in made} == made

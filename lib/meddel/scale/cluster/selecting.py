@@ -11,7 +11,7 @@ import meddel_kernels as kernels
 from meddel.config import Keep
 from meddel.scale.cluster.shared import SharedStream, shared_block_rows
 from meddel.scale.selecting import Rule, select_through
-from meddel.select.meddel import clusters_for
+from meddel.select import clusters_for
 from meddel.store import Store
 
 

@@ -7,47 +7,43 @@ then finds everything done. Scores are the same, too, where the profile states i
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import torch
 from distributed import Client, Future
 
-from meddel import artefacts, study
-from meddel import select as selectors
+from meddel import artefacts, study, wording
 from meddel.config import Head, Run
 from meddel.progress import progress
+from meddel.scale.cluster.connecting import check_asked, connect, fitting_workers
 from meddel.scale.cluster.shared import RETRIES, check_workers, finished
 from meddel.scale.cluster.tasks import see_data
-from meddel.study import Cell
-from meddel.study.cell import hardness, is_scored, scores_path
+from meddel.study import Cell, Job, every_job, ledger, selected_cells
+from meddel.study.pipeline import embed_pool
+from meddel.study.results import require_contracts
 
-Job = tuple[Cell, str, Head]
 
+def share_study(run: Run, added: list[str], scheduler: str | None, workers: int | None) -> None:
+    """Compute what is missing of the whole study by workers, that of the selectors `added` included.
 
-class Encoder(NamedTuple):
-    """One encoder of the study, and what it is to be scored on.
-
-    Attributes
-    ----------
-    cell : Cell
-    on : list of tuple
-        Downstream sets and heads.
+    Without a scheduler and a number of workers, take as many as suit this machine, and none where there is a GPU. With
+    one worker nothing is done: it would be this process itself, and the notebooks compute.
     """
-
-    cell: Cell
-    on: list[tuple[str, Head]]
-
-
-def missing(run: Run, jobs: Iterable[Job]) -> list[Encoder]:
-    """Return the encoders that lack a score of some jobs (`meddel.study.jobs`), and what they are to be scored on."""
-    found: dict[Cell, Encoder] = {}
-    for cell, name, head in jobs:
-        if not is_scored(scores_path(run, cell, name, head), study.recipe(run, cell, name, head)):
-            on = found.setdefault(cell, Encoder(cell, [])).on
-            if (name, head) not in on:
-                on.append((name, head))
-    return list(found.values())
+    check_asked(scheduler, workers)
+    if scheduler is None:
+        workers = workers or (fitting_workers() if run.device == "cpu" else 1)
+        if workers == 1:
+            return
+    own = [cell for seed in run.seeds for cell in selected_cells(run, tuple(added), seed)]
+    todo = [*every_job(run), *study.jobs(run, own)]
+    if not ledger.missing(run, todo):
+        return
+    start = time.perf_counter()
+    with connect(scheduler, workers) as client:
+        count = compute_study(run, client, todo)
+    took = wording.duration(time.perf_counter() - start)
+    print(f"{count} encoders trained or scored by workers in {took}", flush=True)
 
 
 def compute_study(run: Run, client: Client, jobs: Iterable[Job]) -> int:
@@ -75,61 +71,46 @@ def compute_study(run: Run, client: Client, jobs: Iterable[Job]) -> int:
     MedDELError
         As `meddel.study.run_study`; a worker does not see the folders (it is named), or the scheduler is lost.
     """
-    run = run.model_copy(update={"out": run.out.resolve(), "data": run.data and run.data.resolve()})
-    study.study_pixels(run)  # one process indexes and decodes, before several read
-    encoders = missing(run, jobs)
-    for name in dict.fromkeys(encoder.cell.selector for encoder in encoders):
-        if name not in ("none", "all") and selectors.source_of(name):
-            selectors.contract.require(selectors.get(name), invariant=selectors.is_invariant(name))
-    data = run.out / "data" if run.data is None else run.data
-    check_workers(client, see_data, str(run.out), str(data), artefacts.hash_of_listing(data))
-    futures = _submitted(run, client, encoders)
-    with progress(what="study", total=len(encoders), unit="encoder") as bar:
-        for encoder, _ in finished(client, futures):
-            bar.update(bool(encoder.on))
-    return len(encoders)
+    run = run.model_copy(update={"out": run.out.resolve(), "data": run.data.resolve()})
+    study.study_pixels(run, study.study_index(run))  # one process indexes and decodes, before several read
+    todo = ledger.missing(run, jobs)
+    require_contracts(todo)
+    check_workers(client, see_data, str(run.out), str(run.data), artefacts.hash_of_listing(run.data))
+    futures = _submitted(run, client, todo)
+    with progress(what="study", total=len(todo), unit="encoder") as bar:
+        for cell, _ in finished(client, futures):
+            bar.update(cell in todo)
+    return len(todo)
 
 
-def train(run: Run, encoder: Encoder, after: int | None = None) -> int:
-    """Train an encoder and score it, and return how many scores it has.
-
-    Parameters
-    ----------
-    run : Run
-    encoder : Encoder
-    after : int or None
-        What came of the task that has to be finished before.
-    """
-    mine = _on_this_worker(run)
-    return sum(len(study.scores(mine, encoder.cell, name, head)) for name, head in encoder.on)
+def train(run: Run, cell: Cell, on: list[tuple[str, Head]], after: None = None) -> None:
+    """Train an encoder and score it on these sets and heads, when the task `after` is finished."""
+    study.compute(_on_this_worker(run), {cell: on})
 
 
-def train_whole(run: Run, encoder: Encoder, others: list[str]) -> int:
+def train_whole(run: Run, seed: int, on: list[tuple[str, Head]], others: list[str]) -> None:
     """Train and score the encoder of a seed's whole pool, and make what these other selectors work on."""
-    count, mine = train(run, encoder), _on_this_worker(run)
+    mine, cell = _on_this_worker(run), study.whole_pool(seed)
+    study.compute(mine, {cell: on})
     if others:
-        study.store(mine, encoder.cell.seed)
-    if any("errors" in selectors.settings_of(name) for name in others):
-        hardness(mine, encoder.cell.seed)
-    return count
+        index = study.study_index(mine)
+        embed_pool(mine, study.study_pixels(mine, index), study.split(mine, index, seed), others)
 
 
-def _submitted(run: Run, client: Client, encoders: list[Encoder]) -> dict[Future, Encoder]:
+def _submitted(run: Run, client: Client, todo: dict[Cell, list[tuple[str, Head]]]) -> dict[Future, Cell]:
     """Begin the tasks, one an encoder, those of a seed's whole pool before the others of that seed."""
-    futures: dict[Future, Encoder] = {}
-    for seed in dict.fromkeys(encoder.cell.seed for encoder in encoders):
-        mine = [encoder for encoder in encoders if encoder.cell.seed == seed]
-        whole = next((encoder for encoder in mine if encoder.cell == study.whole_pool(seed)), None)
-        others = sorted({encoder.cell.selector for encoder in mine} - {"none", "all"})
-        first = None
-        if whole is not None or others:
-            whole = whole or Encoder(study.whole_pool(seed), [])
-            first = client.submit(train_whole, run, whole, others, pure=False, retries=RETRIES, priority=1)
+    futures: dict[Future, Cell] = {}
+    for seed in dict.fromkeys(cell.seed for cell in todo):
+        mine, whole, first = [cell for cell in todo if cell.seed == seed], study.whole_pool(seed), None
+        others = sorted({cell.selector for cell in mine if cell.selects})
+        if whole in todo or others:
+            on = todo.get(whole, [])
+            first = client.submit(train_whole, run, seed, on, others, pure=False, retries=RETRIES, priority=1)
             futures[first] = whole
-        for encoder in mine:
-            if encoder.cell != study.whole_pool(seed):
-                after = None if encoder.cell.selector == "none" else first
-                futures[client.submit(train, run, encoder, after, pure=False, retries=RETRIES)] = encoder
+        for cell in mine:
+            if cell != whole:
+                after = first if cell.selects else None
+                futures[client.submit(train, run, cell, todo[cell], after, pure=False, retries=RETRIES)] = cell
     return futures
 
 

@@ -16,7 +16,8 @@ from distributed import get_worker
 from meddel import __version__, artefacts
 from meddel.errors import MedDELError
 from meddel.scale.streaming import check_rows, unit_rows
-from meddel.store import Store, manifest
+from meddel.store import Store
+from meddel.store.store import finished
 
 
 class Place(NamedTuple):
@@ -78,7 +79,7 @@ def opened(place: Place) -> Store:
     """
     folder = Path(place.folder)
     try:
-        store = Store(folder, manifest.finished(folder))
+        store = Store(folder, finished(folder))
     except MedDELError as error:
         raise unseen("can't see the store", folder) from error
     if store.hash != place.hash:

@@ -1,0 +1,210 @@
+"""The kernels on a card, in one short run: ``PYTHONPATH=kernels python kernels/bench/card.py OUT [--minutes M]``.
+
+Every operation against the definition first, then K-means, cosines, and what their parts take, beside torch and, where
+it can be imported, flash-kmeans. It needs NumPy, torch and CuPy alone. Each line is written at once to
+``OUT/card.jsonl``, so that an early end loses nothing. ``--backend cpu --small`` tries the script without a card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+import meddel_kernels as kernels
+from meddel_kernels.backends import back_end
+from meddel_kernels.inputs import array
+
+parser = argparse.ArgumentParser(description=__doc__)
+parser.add_argument("out", type=Path)
+parser.add_argument("--backend", default="cuda")
+parser.add_argument("--minutes", type=float, default=8)
+parser.add_argument("--small", action="store_true")
+given = parser.parse_args()
+
+BEGUN = time.perf_counter()
+CUDA = given.backend != "cpu"
+DEVICE = "cuda" if CUDA else "cpu"
+OURS = {"backend": given.backend}
+RNG = np.random.default_rng(0)
+KINDS = {"natural = k": 1, "natural = 10 k": 10, "white noise": 0}  # natural clusters for each of k
+
+
+def say(**row: Any) -> None:
+    row["at"] = round(time.perf_counter() - BEGUN, 1)
+    with (given.out / "card.jsonl").open("a") as log:
+        log.write(json.dumps(row, default=str) + "\n")
+    print(row, flush=True)
+
+
+def late() -> bool:
+    return time.perf_counter() - BEGUN > 60 * given.minutes
+
+
+def now() -> float:
+    if CUDA:
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def seconds(call: Callable[[], Any], repeats: int = 3) -> float:
+    """Return the median time of a call that has run once before."""
+    call()
+    taken = []
+    for _ in range(1 if given.small else repeats):
+        begun = now()
+        call()
+        taken.append(now() - begun)
+    return round(float(np.median(taken)), 5)
+
+
+def inputs() -> Iterator[tuple[str, np.ndarray]]:
+    """Yield random rows, equal ones, twins in the last bit, tiny, huge, with heavy tails, with constant columns."""
+    for d in (1, 3, 64, 127, 768):
+        x = RNG.standard_normal((600, d)).astype(np.float32)
+        twins = np.stack([x[:100], np.nextafter(x[:100], np.float32(9))], axis=1).reshape(200, d)
+        yield f"normal d={d}", x
+        yield f"float16 d={d}", x.astype(np.float16)
+        yield f"equal d={d}", np.repeat(x[:7], 50, 0)
+        yield f"twins d={d}", twins
+        yield f"tiny d={d}", x * np.float32(1e-30)
+        yield f"huge d={d}", x.astype(np.float64) * 1e100
+        yield f"heavy tails d={d}", (RNG.standard_cauchy((400, d)) * 3).astype(np.float32)
+    yield "constant columns", np.hstack([np.full((300, 8), 5), RNG.standard_normal((300, 2))]).astype(np.float32)
+
+
+def operations(x: np.ndarray) -> dict[str, Callable[[dict], Any]]:
+    n = len(x)
+    start, batch = x[RNG.choice(n, 37, replace=False)], (RNG.permutation(n), np.array([0, n // 5, n // 5, n // 2, n]))
+    return {
+        "assign": lambda how: kernels.assign(x, start, **how),
+        "kmeans": lambda how: kernels.kmeans(x, 11, seed=1, iterations=5, **how)[:3],
+        "nearest_kept": lambda how: kernels.nearest_kept(x, np.arange(0, n, 9), **how),
+        "farthest_point": lambda how: kernels.farthest_point(x, 9, seed=1, **how),
+        "row_max_cosine": lambda how: kernels.row_max_cosine(x, *batch, **how),
+        "near_duplicates": lambda how: kernels.near_duplicates(x, *batch, 0.5, **how),
+        "near_duplicates greedy": lambda how: kernels.near_duplicates(x, *batch, 0.5, greedy=True, **how),
+        "top_neighbours": lambda how: kernels.top_neighbours(x, *batch, 5, **how),
+    }
+
+
+def correct() -> None:
+    cases = wrong = 0
+    for name, x in list(inputs())[:: 9 if given.small else 1]:
+        for operation, call in operations(x).items():
+            cases += 1
+            try:
+                parts = zip(call(OURS), call({"backend": "reference"}), strict=True)
+                unequal = sum(int(np.sum(np.asarray(a) != np.asarray(b))) for a, b in parts)
+                said = f"{unequal} values differ" if unequal else ""
+            except Exception:
+                said = traceback.format_exc()[-700:]
+            if said:
+                wrong += 1
+                say(section="correct", operation=operation, input=name, wrong=said)
+    say(section="correct", cases=cases, wrong=wrong)
+
+
+def rows_of(n: int, d: int, natural: int) -> torch.Tensor:
+    """Return unit rows around `natural` centres, float16, on the device; 0: white noise."""
+    generator = torch.Generator(DEVICE).manual_seed(0)
+    centres = torch.randn(max(natural, 1), d, generator=generator, device=DEVICE) * bool(natural)
+    rows = torch.empty(n, d, dtype=torch.float16, device=DEVICE)
+    for first in range(0, n, 100_000):
+        m = min(100_000, n - first)
+        own = torch.randint(0, len(centres), (m,), generator=generator, device=DEVICE)
+        block = centres[own] + 0.5 * torch.randn(m, d, generator=generator, device=DEVICE)
+        rows[first : first + m] = torch.nn.functional.normalize(block).half()
+    return rows
+
+
+def torch_assign(x: torch.Tensor, c: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    half, columns = (c.float() ** 2).sum(1) / 2, c.to(dtype).T.contiguous()
+    scores = (x[i : i + 65_536].to(dtype) @ columns - half.to(dtype) for i in range(0, len(x), 65_536))
+    return torch.cat([block.argmax(1) for block in scores])
+
+
+def flash(x: torch.Tensor, k: int) -> float | str:
+    try:
+        from flash_kmeans import batch_kmeans_Euclid
+
+        return seconds(lambda: batch_kmeans_Euclid(x[None], k, max_iters=10, tol=-1), 1)
+    except Exception as error:
+        return repr(error)[:200]
+
+
+def case(n: int, d: int, k: int, kind: str) -> None:
+    x = rows_of(n, d, KINDS[kind] * k)
+    c, what = x[torch.randperm(n, device=DEVICE)[:k]], {"n": n, "d": d, "k": k, "data": kind}
+    start, matrix = c.cpu().numpy(), array(x, "x", given.backend)
+    exact = start.astype(np.float64)
+    prepare = seconds(lambda: back_end(given.backend).rows(matrix, 2))
+    rows = back_end(given.backend).rows(matrix, 2)
+    labels = rows.assign(exact, None)
+    sample = RNG.choice(n, 2000, replace=False)
+    expected = kernels.assign(x[torch.from_numpy(sample).to(DEVICE)].cpu().numpy(), start, backend="reference")[0]
+    ours = seconds(lambda: rows.assign(exact, labels))
+    half, tf32 = (seconds(lambda dtype=dtype: torch_assign(x, c, dtype)) for dtype in (torch.half, torch.float32))
+    wrong, tflops = int((labels[sample] != expected).sum()), round(2e-12 * n * d * k / ours)
+    say(section="assign", **what, ours=ours, torch_fp16=half, torch_tf32=tf32, tflops=tflops, wrong=wrong)
+    moved = (labels + 1) % k
+    squares = seconds(lambda: rows.squares(exact, labels))
+    sums = seconds(lambda: (rows.sums(labels, k, 40), rows.sums(moved, k, 40)))  # all rows move, twice
+    whole = seconds(lambda: kernels.assign(x, start, **OURS), 1)
+    say(section="parts", **what, prepare=prepare, squares=squares, sums=sums, whole_assign=whole)
+    taken: list[float] = []
+    for iterations in (1, 1, 11):
+        begun = now()
+        made = kernels.kmeans(x, k, start=start, iterations=iterations, **OURS).iterations
+        taken.append(round(now() - begun, 4))
+    theirs = flash(x, k) if KINDS[kind] == 1 else None
+    say(section="kmeans", **what, one_iteration=taken[1], iterations=made, ours=taken[2], flash_kmeans_10=theirs)
+
+
+def cosines(n: int) -> None:
+    batch = (rows_of(n, 768, n // 50), np.arange(n), np.array([0, n]))
+    for name, operation, options in (
+        ("near_duplicates", kernels.near_duplicates, {"threshold": 0.95}),
+        ("row_max_cosine", kernels.row_max_cosine, {}),
+        ("near_duplicates greedy", kernels.near_duplicates, {"threshold": 0.95, "greedy": True}),
+        ("top_neighbours", kernels.top_neighbours, {"m": 10}),
+    ):
+        if not late():
+            begun = now()
+            operation(*batch, **options, **OURS)
+            say(section="cosines", operation=name, n=n, seconds=round(now() - begun, 4))
+
+
+def machine() -> None:
+    size = 1024 if given.small else 8192
+    a = torch.randn(size, size, device=DEVICE).bfloat16()
+    peak, card = round(2e-12 * size**3 / seconds(lambda: a @ a)), torch.cuda.get_device_name() if CUDA else "none"
+    say(section="machine", card=card, torch=torch.__version__, numpy=np.__version__, bf16_tflops=peak)
+
+
+def main() -> None:
+    given.out.mkdir(parents=True, exist_ok=True)
+    torch.backends.cuda.matmul.allow_tf32 = True
+    n, k, large = (20_000, 50, 80) if given.small else (1_000_000, 1000, 4096)
+    sections: list[tuple] = [(machine,), (correct,)]
+    sections += [(case, n, 768, k, kind) for kind in KINDS]
+    sections += [(cosines, m) for m in ((2_000,) if given.small else (20_000, 100_000, 300_000, 1_000_000))]
+    sections += [(case, n, d, columns, kind) for d, columns in ((128, k), (768, large)) for kind in KINDS]
+    for section, *arguments in sections:
+        if late():
+            break
+        try:
+            section(*arguments)
+        except Exception:
+            say(section=section.__name__, arguments=arguments, failed=traceback.format_exc()[-1500:])
+    say(section="done", late=late())
+
+
+main()
