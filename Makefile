@@ -1,5 +1,5 @@
 # Needs make and Python 3.11, 3.12 or 3.13. Every target can be interrupted and called again.
-# `make` alone tells what there is.
+# `make` alone lists them.
 
 PROFILE ?= smoke
 DATA ?=
@@ -7,6 +7,8 @@ OUT ?= out
 SEED ?= 0
 JOBS ?= 2
 WORKERS ?=
+ROOM ?= room
+SYLLABUS ?=
 PYTHON ?=
 
 SHELL := /bin/sh
@@ -26,7 +28,7 @@ export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study lab site test bench lint format lock clean
+.PHONY: help setup study lab site workshop test bench lint format lock clean
 
 help: ## Show this text
 	@echo "First:"
@@ -38,12 +40,13 @@ help: ## Show this text
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
 	@echo
 	@echo "Variables: PROFILE=smoke|laptop|paper  DATA=folder (none: generated)  OUT=$(OUT)  SEED=$(SEED)"
+	@echo "           ROOM=$(ROOM)  SYLLABUS=90-minutes|half-day|day (none: all exercises)"
 	@echo "           WORKERS=2 (processes that share the study's encoders; none: one a core)"
 	@echo "           PYTHON=python3.12 (none: the first of 3.13, 3.12, 3.11 that works)  JOBS=$(JOBS) (tests at a time)"
 
 setup: $(STAMP) ## Make .venv with the locked packages; nothing to do if it is there
 
-study: $(STAMP) ## Run the whole paper into OUT; what is finished there is not done twice
+study: $(STAMP) ## Run the whole paper into OUT; what is finished there is not done again
 	"$(BIN)/meddel" run --profile "$(PROFILE)" --seed "$(SEED)" --out "$(OUT)" $(if $(DATA),--data "$(DATA)") \
 		$(if $(WORKERS),--workers "$(WORKERS)")
 
@@ -52,6 +55,9 @@ lab: $(STAMP) ## Open the notebooks in JupyterLab
 
 site: $(STAMP) ## Build the site of the finished run in OUT into OUT/site; runs no notebook
 	"$(BIN)/python" -m compendium.site --out "$(OUT)" --target "$(OUT)/site"
+
+workshop: $(STAMP) ## Write the participants' notebooks into ROOM, all or those of a SYLLABUS
+	"$(BIN)/python" -m compendium.workshop.handout --out "$(ROOM)" $(if $(SYLLABUS),--syllabus "$(SYLLABUS)")
 
 test: lint ## Check style, notebooks and units, then run every notebook in smoke
 	OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 "$(BIN)/python" -m pytest -n "$(JOBS)" --dist loadfile </dev/null
@@ -70,11 +76,11 @@ format: $(STAMP) ## Mend style and empty the notebooks
 	"$(BIN)/ruff" format
 
 lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
-	"$(BIN)/uv" pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest --extra dev --extra formats \
+	"$(BIN)/uv" pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest --extra dev \
 		--generate-hashes --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
 		--output-file requirements.lock pyproject.toml
 
-clean: ## Remove .venv and caches; results in OUT stay
+clean: ## Remove .venv and caches; results in OUT are kept
 	rm -rf "$(VENV)" build dist .pytest_cache .ruff_cache .hypothesis
 	find lib kernels tests notebooks -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,8 +1,8 @@
-"""The kernels on a card, in one short run: ``PYTHONPATH=kernels python kernels/bench/card.py OUT [--minutes M]``.
+"""The kernels on a card, in one short run: ``PYTHONPATH=kernels python kernels/bench/card.py OUT``.
 
 Every operation against the definition first, then K-means, cosines, and what their parts take, beside torch and, where
 it can be imported, flash-kmeans. It needs NumPy, torch and CuPy alone. Each line is written at once to
-``OUT/card.jsonl``, so that an early end loses nothing. ``--backend cpu --small`` tries the script without a card.
+``OUT/kernels.jsonl``, so that an early end loses nothing. ``--small`` tries the script; without a card, on the CPU.
 """
 
 from __future__ import annotations
@@ -22,33 +22,15 @@ import meddel_kernels as kernels
 from meddel_kernels.backends import back_end
 from meddel_kernels.inputs import array
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("out", type=Path)
-parser.add_argument("--backend", default="cuda")
-parser.add_argument("--minutes", type=float, default=8)
-parser.add_argument("--small", action="store_true")
-given = parser.parse_args()
-
-BEGUN = time.perf_counter()
-CUDA = given.backend != "cpu"
-DEVICE = "cuda" if CUDA else "cpu"
-OURS = {"backend": given.backend}
+CUDA = torch.cuda.is_available()
+DEVICE = "cuda" if CUDA else "cpu"  # and our back end for it
+OURS = {"backend": DEVICE}
 RNG = np.random.default_rng(0)
 KINDS = {"natural = k": 1, "natural = 10 k": 10, "white noise": 0}  # natural clusters for each of k
 
 
-def say(**row: Any) -> None:
-    row["at"] = round(time.perf_counter() - BEGUN, 1)
-    with (given.out / "card.jsonl").open("a") as log:
-        log.write(json.dumps(row, default=str) + "\n")
-    print(row, flush=True)
-
-
-def late() -> bool:
-    return time.perf_counter() - BEGUN > 60 * given.minutes
-
-
 def now() -> float:
+    """Return the time when all that was queued is done."""
     if CUDA:
         torch.cuda.synchronize()
     return time.perf_counter()
@@ -58,7 +40,7 @@ def seconds(call: Callable[[], Any], repeats: int = 3) -> float:
     """Return the median time of a call that has run once before."""
     call()
     taken = []
-    for _ in range(1 if given.small else repeats):
+    for _ in range(repeats):
         begun = now()
         call()
         taken.append(now() - begun)
@@ -81,6 +63,7 @@ def inputs() -> Iterator[tuple[str, np.ndarray]]:
 
 
 def operations(x: np.ndarray) -> dict[str, Callable[[dict], Any]]:
+    """Return a call of every operation on these rows, which takes the back end."""
     n = len(x)
     start, batch = x[RNG.choice(n, 37, replace=False)], (RNG.permutation(n), np.array([0, n // 5, n // 5, n // 2, n]))
     return {
@@ -93,23 +76,6 @@ def operations(x: np.ndarray) -> dict[str, Callable[[dict], Any]]:
         "near_duplicates greedy": lambda how: kernels.near_duplicates(x, *batch, 0.5, greedy=True, **how),
         "top_neighbours": lambda how: kernels.top_neighbours(x, *batch, 5, **how),
     }
-
-
-def correct() -> None:
-    cases = wrong = 0
-    for name, x in list(inputs())[:: 9 if given.small else 1]:
-        for operation, call in operations(x).items():
-            cases += 1
-            try:
-                parts = zip(call(OURS), call({"backend": "reference"}), strict=True)
-                unequal = sum(int(np.sum(np.asarray(a) != np.asarray(b))) for a, b in parts)
-                said = f"{unequal} values differ" if unequal else ""
-            except Exception:
-                said = traceback.format_exc()[-700:]
-            if said:
-                wrong += 1
-                say(section="correct", operation=operation, input=name, wrong=said)
-    say(section="correct", cases=cases, wrong=wrong)
 
 
 def rows_of(n: int, d: int, natural: int) -> torch.Tensor:
@@ -126,85 +92,120 @@ def rows_of(n: int, d: int, natural: int) -> torch.Tensor:
 
 
 def torch_assign(x: torch.Tensor, c: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """Return the nearest centroid of each row as torch computes it, inexactly."""
     half, columns = (c.float() ** 2).sum(1) / 2, c.to(dtype).T.contiguous()
     scores = (x[i : i + 65_536].to(dtype) @ columns - half.to(dtype) for i in range(0, len(x), 65_536))
     return torch.cat([block.argmax(1) for block in scores])
 
 
 def flash(x: torch.Tensor, k: int) -> float | str:
+    """Return the time of ten iterations of flash-kmeans, or why there is none."""
     try:
         from flash_kmeans import batch_kmeans_Euclid
-
-        return seconds(lambda: batch_kmeans_Euclid(x[None], k, max_iters=10, tol=-1), 1)
-    except Exception as error:
-        return repr(error)[:200]
-
-
-def case(n: int, d: int, k: int, kind: str) -> None:
-    x = rows_of(n, d, KINDS[kind] * k)
-    c, what = x[torch.randperm(n, device=DEVICE)[:k]], {"n": n, "d": d, "k": k, "data": kind}
-    start, matrix = c.cpu().numpy(), array(x, "x", given.backend)
-    exact = start.astype(np.float64)
-    prepare = seconds(lambda: back_end(given.backend).rows(matrix, 2))
-    rows = back_end(given.backend).rows(matrix, 2)
-    labels = rows.assign(exact, None)
-    sample = RNG.choice(n, 2000, replace=False)
-    expected = kernels.assign(x[torch.from_numpy(sample).to(DEVICE)].cpu().numpy(), start, backend="reference")[0]
-    ours = seconds(lambda: rows.assign(exact, labels))
-    half, tf32 = (seconds(lambda dtype=dtype: torch_assign(x, c, dtype)) for dtype in (torch.half, torch.float32))
-    wrong, tflops = int((labels[sample] != expected).sum()), round(2e-12 * n * d * k / ours)
-    say(section="assign", **what, ours=ours, torch_fp16=half, torch_tf32=tf32, tflops=tflops, wrong=wrong)
-    moved = (labels + 1) % k
-    squares = seconds(lambda: rows.squares(exact, labels))
-    sums = seconds(lambda: (rows.sums(labels, k, 40), rows.sums(moved, k, 40)))  # all rows move, twice
-    whole = seconds(lambda: kernels.assign(x, start, **OURS), 1)
-    say(section="parts", **what, prepare=prepare, squares=squares, sums=sums, whole_assign=whole)
-    taken: list[float] = []
-    for iterations in (1, 1, 11):
-        begun = now()
-        made = kernels.kmeans(x, k, start=start, iterations=iterations, **OURS).iterations
-        taken.append(round(now() - begun, 4))
-    theirs = flash(x, k) if KINDS[kind] == 1 else None
-    say(section="kmeans", **what, one_iteration=taken[1], iterations=made, ours=taken[2], flash_kmeans_10=theirs)
+    except ImportError as error:
+        return repr(error)
+    return seconds(lambda: batch_kmeans_Euclid(x[None], k, max_iters=10, tol=-1), 1)
 
 
-def cosines(n: int) -> None:
-    batch = (rows_of(n, 768, n // 50), np.arange(n), np.array([0, n]))
-    for name, operation, options in (
-        ("near_duplicates", kernels.near_duplicates, {"threshold": 0.95}),
-        ("row_max_cosine", kernels.row_max_cosine, {}),
-        ("near_duplicates greedy", kernels.near_duplicates, {"threshold": 0.95, "greedy": True}),
-        ("top_neighbours", kernels.top_neighbours, {"m": 10}),
-    ):
-        if not late():
+class Bench:
+    """The sections of the run, and the file of what they find."""
+
+    def __init__(self, out: Path, small: bool) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        self.begun, self.small, self.path = time.perf_counter(), small, out / "kernels.jsonl"
+
+    def say(self, **row: Any) -> None:
+        """Write and print a line."""
+        row["at"] = round(time.perf_counter() - self.begun, 1)
+        with self.path.open("a") as log:
+            log.write(json.dumps(row, default=str) + "\n")
+        print(row, flush=True)
+
+    def machine(self) -> None:
+        """Name the card and measure its peak."""
+        size = 1024 if self.small else 8192
+        a = torch.randn(size, size, device=DEVICE).bfloat16()
+        peak, card = round(2e-12 * size**3 / seconds(lambda: a @ a)), torch.cuda.get_device_name() if CUDA else "none"
+        self.say(section="machine", card=card, torch=torch.__version__, numpy=np.__version__, bf16_tflops=peak)
+
+    def correct(self) -> None:
+        """Compare every operation with its float64 definition."""
+        cases = wrong = 0
+        for name, x in list(inputs())[:: 9 if self.small else 1]:
+            for operation, call in operations(x).items():
+                pairs = zip(call(OURS), call({"backend": "reference"}), strict=True)
+                unequal = sum(int(np.sum(np.asarray(a) != np.asarray(b))) for a, b in pairs)
+                cases, wrong = cases + 1, wrong + (unequal > 0)
+                if unequal:
+                    self.say(section="correct", operation=operation, input=name, unequal=unequal)
+        self.say(section="correct", cases=cases, wrong=wrong)
+
+    def clusters(self, n: int, d: int, k: int, kind: str) -> None:
+        """Measure the nearest centroids, what they consist of, and K-means."""
+        x, what = rows_of(n, d, KINDS[kind] * k), {"n": n, "d": d, "k": k, "data": kind}
+        c = x[torch.randperm(n, device=DEVICE)[:k]]
+        start, matrix = c.cpu().numpy(), array(x, "x", DEVICE)
+        exact = start.astype(np.float64)
+        prepare = seconds(lambda: back_end(DEVICE).rows(matrix, 2))
+        rows = back_end(DEVICE).rows(matrix, 2)
+        labels = rows.assign(exact, None)
+        sample = RNG.choice(n, 2000, replace=False)
+        expected = kernels.assign(x[torch.from_numpy(sample).to(DEVICE)].cpu().numpy(), start, backend="reference")[0]
+        ours = seconds(lambda: rows.assign(exact, labels))
+        half, tf32 = (seconds(lambda dtype=dtype: torch_assign(x, c, dtype)) for dtype in (torch.half, torch.float32))
+        wrong, tflops = int((labels[sample] != expected).sum()), round(2e-12 * n * d * k / ours)
+        self.say(section="assign", **what, ours=ours, torch_fp16=half, torch_tf32=tf32, tflops=tflops, wrong=wrong)
+        moved = (labels + 1) % k
+        squares = seconds(lambda: rows.squares(exact, labels))
+        sums = seconds(lambda: (rows.sums(labels, k, 40), rows.sums(moved, k, 40)))  # all rows move, twice
+        whole = seconds(lambda: kernels.assign(x, start, **OURS), 1)
+        self.say(section="parts", **what, prepare=prepare, squares=squares, sums=sums, whole_assign=whole)
+        taken: list[float] = []
+        for iterations in (1, 1, 11):
+            begun = now()
+            made = kernels.kmeans(x, k, start=start, iterations=iterations, **OURS).iterations
+            taken.append(round(now() - begun, 4))
+        theirs = flash(x, k) if KINDS[kind] == 1 else None
+        times = {"one_iteration": taken[1], "iterations": made, "ours": taken[2], "flash_kmeans_10": theirs}
+        self.say(section="kmeans", **what, **times)
+
+    def cosines(self, n: int) -> None:
+        """Measure the cosines within one cluster of n rows."""
+        batch = (rows_of(n, 768, n // 50), np.arange(n), np.array([0, n]))
+        for name, operation, options in (
+            ("near_duplicates", kernels.near_duplicates, {"threshold": 0.95}),
+            ("row_max_cosine", kernels.row_max_cosine, {}),
+            ("near_duplicates greedy", kernels.near_duplicates, {"threshold": 0.95, "greedy": True}),
+            ("top_neighbours", kernels.top_neighbours, {"m": 10}),
+        ):
             begun = now()
             operation(*batch, **options, **OURS)
-            say(section="cosines", operation=name, n=n, seconds=round(now() - begun, 4))
+            self.say(section="cosines", operation=name, n=n, seconds=round(now() - begun, 4))
 
-
-def machine() -> None:
-    size = 1024 if given.small else 8192
-    a = torch.randn(size, size, device=DEVICE).bfloat16()
-    peak, card = round(2e-12 * size**3 / seconds(lambda: a @ a)), torch.cuda.get_device_name() if CUDA else "none"
-    say(section="machine", card=card, torch=torch.__version__, numpy=np.__version__, bf16_tflops=peak)
+    def run(self) -> None:
+        """Run one section after the other; one that fails is named."""
+        n, k, large = (20_000, 50, 80) if self.small else (1_000_000, 1000, 4096)
+        sections: list[tuple] = [(self.machine,), (self.correct,)]
+        sections += [(self.clusters, n, 768, k, kind) for kind in KINDS]
+        sections += [(self.cosines, m) for m in ((2_000,) if self.small else (20_000, 100_000, 300_000, 1_000_000))]
+        sections += [(self.clusters, n, d, columns, kind) for d, columns in ((128, k), (768, large)) for kind in KINDS]
+        for section, *arguments in sections:
+            try:
+                section(*arguments)
+            except Exception:
+                self.say(section=section.__name__, arguments=arguments, failed=traceback.format_exc()[-1500:])
+        self.say(section="done")
 
 
 def main() -> None:
-    given.out.mkdir(parents=True, exist_ok=True)
+    """Read the command line and run the bench."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--small", action="store_true", help="few and small rows, for a try")
+    given = parser.parse_args()
     torch.backends.cuda.matmul.allow_tf32 = True
-    n, k, large = (20_000, 50, 80) if given.small else (1_000_000, 1000, 4096)
-    sections: list[tuple] = [(machine,), (correct,)]
-    sections += [(case, n, 768, k, kind) for kind in KINDS]
-    sections += [(cosines, m) for m in ((2_000,) if given.small else (20_000, 100_000, 300_000, 1_000_000))]
-    sections += [(case, n, d, columns, kind) for d, columns in ((128, k), (768, large)) for kind in KINDS]
-    for section, *arguments in sections:
-        if late():
-            break
-        try:
-            section(*arguments)
-        except Exception:
-            say(section=section.__name__, arguments=arguments, failed=traceback.format_exc()[-1500:])
-    say(section="done", late=late())
+    Bench(given.out, given.small).run()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -32,11 +32,17 @@ def all_cases(real: np.ndarray | None, scale: float) -> dict[str, Callable[[int]
     def rows(n: int) -> int:
         return max(200, int(n * scale))
 
+    def normal(n: int, d: int) -> np.ndarray:
+        return np.random.default_rng(0).standard_normal((n, d), dtype=np.float32)
+
+    def heavy(n: int, d: int) -> np.ndarray:
+        return np.random.default_rng(0).standard_t(3, (n, d)).astype(np.float32)
+
     sets: dict[str, tuple[Callable[[], np.ndarray], tuple[int, ...]]] = {
         "friendly, 100,000 x 768": (lambda: embeddings(rows(100_000), 768), (1000, 100)),
         "3,000 natural clusters, 88,282 x 768": (lambda: clustered(rows(88_282), 768, 3000), (210,)),
-        "white noise, 40,000 x 256": (lambda: noise(rows(40_000), 256), (100, 1000)),
-        "heavy tails, 50,000 x 256": (lambda: heavy_tails(rows(50_000), 256), (200,)),
+        "white noise, 40,000 x 256": (lambda: normal(rows(40_000), 256), (100, 1000)),
+        "heavy tails, 50,000 x 256": (lambda: heavy(rows(50_000), 256), (200,)),
         "exact repeats, 60,000 x 768": (lambda: repeats(embeddings(rows(6_000), 768), rows(60_000), 0), (300,)),
     }
     if real is not None:
@@ -206,16 +212,6 @@ def clustered(n: int, d: int, natural: int) -> np.ndarray:
     centres = rng.standard_normal((natural, d), dtype=np.float32)
     spread = 0.5 * rng.gamma(2, 0.5, (n, 1)).astype(np.float32)
     return unit(centres[rng.integers(0, natural, n)] + spread * rng.standard_normal((n, d), dtype=np.float32))
-
-
-def noise(n: int, d: int) -> np.ndarray:
-    """Return white noise."""
-    return np.random.default_rng(0).standard_normal((n, d), dtype=np.float32)
-
-
-def heavy_tails(n: int, d: int) -> np.ndarray:
-    """Return rows of Student's t distribution with 3 degrees of freedom."""
-    return np.random.default_rng(0).standard_t(3, (n, d)).astype(np.float32)
 
 
 def repeats(x: np.ndarray, n: int, jitter: float) -> np.ndarray:

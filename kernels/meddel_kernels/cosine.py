@@ -9,7 +9,7 @@ float64, clipped to [-1, 1]; a matrix product only screens (see ``pairs``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -195,31 +195,19 @@ def row_max(
     callback: Callback,
 ) -> None:  # fmt: skip
     """Fill `cosine` (float64 [n], -inf) and `partner` (int64 [n], -1): the greatest cosine to an earlier row."""
-    for start, stop in pairwise(offsets):
-        rows = order[start:stop]
-        if len(rows) > 1:
-            cosine[rows[1:]], position = _cluster_row_max(scaled(x[rows]))
-            partner[rows[1:]] = rows[position]
-        if callback is not None:
-            callback(len(rows))
-
-
-def _cluster_row_max(unit: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the greatest cosine and its position, for every row of a cluster but the first."""
-    cosine, position = np.empty(len(unit) - 1), np.empty(len(unit) - 1, np.int64)
-    # Of equal rows only the first can be a partner: a thousand black frames cost no more than one.
-    first = first_of_equals(unit)
-    for rows in blocks(len(unit) - 1, len(first)):
-        later = np.arange(rows.start + 1, rows.stop + 1)
-        earlier = first[first < rows.stop]
-        product = unit[later] @ unit[earlier].T
-        product[earlier >= later[:, None]] = -np.inf
-        near = product >= product.max(axis=1, keepdims=True) - 8 * rounding(unit.shape[1])
-        row, column = np.nonzero(near)
-        exact = np.clip(by_pairs(products, unit, later[row], unit, earlier[column]), -1.0, 1.0)
-        best = least_of_each(row, -exact)
-        cosine[rows], position[rows] = exact[best], earlier[column[best]]
-    return cosine, position
+    for of_cluster, unit in _clusters(x, order, offsets, callback):
+        # Of equal rows only the first can be a partner: a thousand black frames cost no more than one.
+        first = first_of_equals(unit)
+        for rows in blocks(len(unit) - 1, len(first)):
+            later = np.arange(rows.start + 1, rows.stop + 1)
+            earlier = first[first < rows.stop]
+            product = unit[later] @ unit[earlier].T
+            product[earlier >= later[:, None]] = -np.inf
+            near = product >= product.max(axis=1, keepdims=True) - 8 * rounding(unit.shape[1])
+            row, column = np.nonzero(near)
+            exact = np.clip(by_pairs(products, unit, later[row], unit, earlier[column]), -1.0, 1.0)
+            best = least_of_each(row, -exact)
+            cosine[of_cluster[later]], partner[of_cluster[later]] = exact[best], of_cluster[earlier[column[best]]]
 
 
 def near_duplicates_defined(
@@ -227,31 +215,19 @@ def near_duplicates_defined(
     threads: int, callback: Callback,
 ) -> None:  # fmt: skip
     """Fill `partner` (int64 [n], -1): the earliest row before each whose cosine to it is above `threshold`."""
-    for start, stop in pairwise(offsets):
-        rows = order[start:stop]
-        if len(rows) > 1:
-            position = _cluster_near_duplicates(scaled(x[rows]), threshold, greedy)
-            partner[rows] = np.where(position >= 0, rows[position], -1)
-        if callback is not None:
-            callback(len(rows))
-
-
-def _cluster_near_duplicates(unit: np.ndarray, threshold: float, greedy: bool) -> np.ndarray:
-    """Return for every row of a cluster the position of its partner, -1 for none."""
-    position, margin = np.full(len(unit), -1, np.int64), 8 * rounding(unit.shape[1])
-    for rows in blocks(len(unit), len(unit)):
-        product = unit[rows] @ unit[: rows.stop].T
-        near = np.abs(product - threshold) <= margin
-        row, column = np.nonzero(near)
-        product[row, column] = np.clip(by_pairs(products, unit, rows.start + row, unit, column), -1.0, 1.0)
-        above = np.tril(product > threshold, rows.start - 1)
-        for row in range(rows.start, rows.stop):
-            earlier = above[row - rows.start]
-            if greedy:
-                earlier &= position[: rows.stop] < 0
-            if earlier.any():
-                position[row] = earlier.argmax()
-    return position
+    for of_cluster, unit in _clusters(x, order, offsets, callback):
+        for rows in blocks(len(unit), len(unit)):
+            product = unit[rows] @ unit[: rows.stop].T
+            near = np.abs(product - threshold) <= 8 * rounding(unit.shape[1])
+            row, column = np.nonzero(near)
+            product[row, column] = np.clip(by_pairs(products, unit, rows.start + row, unit, column), -1.0, 1.0)
+            above = np.tril(product > threshold, rows.start - 1)
+            for row in range(rows.start, rows.stop):
+                earlier = above[row - rows.start]
+                if greedy:
+                    earlier &= partner[of_cluster[: rows.stop]] < 0
+                if earlier.any():
+                    partner[of_cluster[row]] = of_cluster[earlier.argmax()]
 
 
 def top_neighbours_defined(
@@ -259,27 +235,26 @@ def top_neighbours_defined(
     threads: int, callback: Callback,
 ) -> None:  # fmt: skip
     """Fill `cosine` (float64 [n, m], -inf) and `neighbour` (int64 [n, m], -1): the greatest cosines, falling."""
+    for of_cluster, unit in _clusters(x, order, offsets, callback):
+        m = min(cosine.shape[1], len(unit) - 1)
+        for rows in blocks(len(unit), len(unit)):
+            product = unit[rows] @ unit.T
+            product[np.arange(len(product)), np.arange(rows.start, rows.stop)] = -np.inf
+            least = np.partition(product, len(unit) - m, axis=1)[:, len(unit) - m, None]
+            row, column = np.nonzero(product >= least - 8 * rounding(unit.shape[1]))
+            exact = np.clip(by_pairs(products, unit, rows.start + row, unit, column), -1.0, 1.0)
+            best = np.lexsort((column, -exact, row))
+            # Sorted by row, each row's greatest first: the first m of each are those asked for.
+            found = best[np.searchsorted(row, np.arange(len(product)))[:, None] + np.arange(m)]
+            cosine[of_cluster[rows], :m], neighbour[of_cluster[rows], :m] = exact[found], of_cluster[column[found]]
+
+
+def _clusters(
+    x: np.ndarray, order: np.ndarray, offsets: np.ndarray, callback: Callback
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the rows of each cluster of two or more, and their unit rows; call back after each cluster."""
     for start, stop in pairwise(offsets):
-        rows = order[start:stop]
-        m = min(cosine.shape[1], len(rows) - 1)
-        if m > 0:
-            cosine[rows, :m], position = _cluster_top_neighbours(scaled(x[rows]), m)
-            neighbour[rows, :m] = rows[position]
+        if stop - start > 1:
+            yield order[start:stop], scaled(x[order[start:stop]])
         if callback is not None:
-            callback(len(rows))
-
-
-def _cluster_top_neighbours(unit: np.ndarray, m: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the m greatest cosines of every row of a cluster to others, and their positions."""
-    cosine, position = np.empty((len(unit), m)), np.empty((len(unit), m), np.int64)
-    for rows in blocks(len(unit), len(unit)):
-        product = unit[rows] @ unit.T
-        product[np.arange(len(product)), np.arange(rows.start, rows.stop)] = -np.inf
-        least = np.partition(product, len(unit) - m, axis=1)[:, len(unit) - m, None]
-        row, column = np.nonzero(product >= least - 8 * rounding(unit.shape[1]))
-        exact = np.clip(by_pairs(products, unit, rows.start + row, unit, column), -1.0, 1.0)
-        best = np.lexsort((column, -exact, row))
-        # Sorted by row, each row's greatest first: the first m of each are those asked for.
-        first = np.searchsorted(row, np.arange(len(product)))[:, None] + np.arange(m)
-        cosine[rows], position[rows] = exact[best[first]], column[best[first]]
-    return cosine, position
+            callback(int(stop - start))

@@ -17,7 +17,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from meddel_kernels.backends import back_end
-from meddel_kernels.cpu.llvm import ROWS, TILE, multiply
+from meddel_kernels.cpu.llvm import ROWS, TILE
+from meddel_kernels.cpu.microkernel import multiply
 from meddel_kernels.cpu.threads import share_out, thread_count
 
 _READ = 1 << 28  # bytes, more than caches hold

@@ -60,15 +60,16 @@ def run(
     own = ",".join(selector or ())
     numbers = {"seed": seed, "seeds": seeds}
     values = {"profile": profile, **numbers, "data": folder, "out": str(out.resolve()), "selectors": own}
-    checked = with_data(config.run(profile, **numbers, data=folder, out=out.resolve()))
+    asked = config.run(profile, **numbers, data=folder, out=out.resolve())
     has_study = any("study" in notebook.stem for notebook in notebooks.chosen(only))
     for name in selector or ():
         select.get(name)
+    checked = with_data(asked)
     if folder:
         study.study_index(checked)  # report what is wrong with the data before the first notebook starts
     with kept(checked, ledger):
         if has_study or scheduler is not None or workers is not None:
-            from meddel.scale.cluster.studying import share_study
+            from meddel.scale.jobs import share_study
 
             share_study(checked, selector or [], scheduler, workers)
         notebooks.run_notebooks(values, checked.out, only)
@@ -81,13 +82,13 @@ def run(
 @contextmanager
 def kept(run: Run, folder: Path | None) -> Iterator[None]:
     """Take finished cells of a run's studies from the ledger in `folder`, and add what the block finishes."""
-    from compendium.questions import sources
+    from compendium.questions import probes
     from meddel import study
 
     with ExitStack() as stack:
         if folder is not None:
             stack.enter_context(study.ledger.synced(run, folder))
-            for name, own in sources.masked_studies(run).items():
+            for name, own in probes.masked_studies(run).items():
                 stack.enter_context(study.ledger.synced(own, folder / name))
         yield
 

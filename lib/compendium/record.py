@@ -19,7 +19,8 @@ from meddel import artefacts, evidence, wording
 from meddel.config import Head, Run
 from meddel.errors import MedDELError
 from meddel.evidence import verdicts
-from meddel.study import Cell, equal_epochs_cells, every_job, jobs, ledger, probe_heads, run_study, shorter_cells
+from meddel.study import Cell, equal_epochs_cells, jobs, ledger, probe_heads, run_study, shorter_cells
+from meddel.study.grid import every_job
 
 _BEGIN, _END = "<!-- results: {name} -->", "<!-- end of results -->"
 _FIGURE = re.compile(r'<img alt="([^"]*)" src="data:image/png;base64,[^"]+">')

@@ -23,7 +23,7 @@ import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
-from compendium import figures, notebooks
+from compendium import course, figures
 from meddel import artefacts
 from meddel.artefacts import Provenance
 from meddel.errors import MedDELError, exit_code
@@ -35,7 +35,7 @@ _IMAGE = re.compile(r'<img\b[^>]*\bsrc="data:image/png;base64,([^"]+)"[^>]*>')
 _TABLE = re.compile(r"\*\*(?P<title>[^\n]+)\*\*\n\n(?P<rows>(?:\|[^\n]*\n)+)(?P<note>.*)", re.DOTALL)
 _NAMED, _NUMBERED = re.compile(r"`(\d\d_\w+)`"), re.compile(r"(?<!\[)\b([Nn]otebook )(\d\d)\b")
 _REPORT = re.compile(r"\[([^\]]+)\]\(\.\./report\.html\)")
-_HIDDEN = {"injected-parameters", notebooks.NAVIGATION}
+_HIDDEN = {"injected-parameters", course.NAVIGATION}
 
 
 def build(out: Path, target: Path, *, strict: bool = False) -> Path:
@@ -79,7 +79,7 @@ def write_pages(executed: Sequence[Path], folder: Path, pictures: Path) -> None:
     names = {path.stem[:2]: path.stem for path in executed}
     rows = ["| notebook | time | peak memory | machine |", "| --- | ---: | ---: | --- |"]
     for path in executed:
-        book, made = notebooks.read(path), artefacts.read_provenance(path.with_suffix(".html"))
+        book, made = course.read(path), artefacts.read_provenance(path.with_suffix(".html"))
         book.cells = [cell for cell in book.cells if not _HIDDEN & set(cell.metadata.get("tags", []))]
         for number, cell in enumerate(book.cells):
             if cell.cell_type == "markdown":
@@ -89,7 +89,7 @@ def write_pages(executed: Sequence[Path], folder: Path, pictures: Path) -> None:
                     _show(output, pictures / f"{path.stem}-{number}-{place}.png")
         book.cells.insert(1, nbformat.v4.new_markdown_cell(_box(made)))
         artefacts.write_text(folder / path.name, nbformat.writes(book))
-        took = ("–", "–", "–") if made is None else (*notebooks.costs(made), made.machine)
+        took = ("–", "–", "–") if made is None else (*course.costs(made), made.machine)
         rows.append(f"| [{path.stem}](notebooks/{path.stem}.ipynb) | {' | '.join(took)} |")
     artefacts.write_text(folder / "costs.txt", "\n".join(rows) + "\n")
 
@@ -132,7 +132,7 @@ def _box(made: Provenance | None) -> str:
     if made is None:
         said = "There is no record of it: the notebook was cut off, or ran outside `make study`."
     else:
-        took, memory = notebooks.costs(made)
+        took, memory = course.costs(made)
         data = made.parameters.get("data")
         facts = {
             "Time": took,

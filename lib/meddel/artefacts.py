@@ -1,9 +1,8 @@
 """Files that the pipeline leaves behind: written whole or not at all, with their provenance beside them.
 
 An artefact ``scores.parquet`` is followed by ``scores.parquet.json``, its *provenance*: version, commit, seed,
-parameters, hash of the data that went in, device, and what it cost (`meddel.cost`). The artefact itself holds nothing
-that changes between two equal runs, so that a seed gives the same bytes; the provenance is written last, so that its
-presence means that the artefact is finished.
+parameters, hash of the input data, device and cost (`meddel.resources`). The artefact itself holds nothing that differs
+between two equal runs. The provenance is written last: where it exists, the artefact is finished.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from meddel import __version__
-from meddel.cost import Cost, Meter
 from meddel.errors import MedDELError
+from meddel.resources import Cost, Meter
 
 
 class Provenance(Cost):
@@ -49,12 +48,9 @@ class Provenance(Cost):
 def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file beside `path` that takes its name only if the block ends without an error.
 
-    Raises
-    ------
-    MedDELError
-        The folder can't be written or the disk is full. Nothing is left half-written.
+    Where the folder can't be written or the disk is full, a `MedDELError` says so and nothing is left half-written.
     """
-    # Its name is known before it exists, so that an interrupt at any moment leaves nothing.
+    # The name is known before the file exists, so that an interrupt at any moment leaves nothing.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -71,7 +67,7 @@ def atomic_write(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def unwritable(path: Path, error: OSError) -> MedDELError:
-    """Return the error to raise where the system refused to write at `path`: its reason and what to do about it."""
+    """Return the error to raise where the system refused to write at `path`."""
     return MedDELError(f"can't write: {error.strerror or error}", path, "free some space or give another --out folder")
 
 
@@ -82,13 +78,7 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def link_or_copy(source: Path, target: Path) -> None:
-    """Give a file a second name, or copy it where the disk allows no hard link; atomically, what was there goes.
-
-    Raises
-    ------
-    MedDELError
-        `target` can't be written.
-    """
+    """Give a file a second name, or copy it where the disk allows no hard link; atomically."""
     half = target.with_name(f".{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +113,7 @@ def write_table(path: Path, table: pa.Table) -> None:
 def write_array(path: Path, array: np.ndarray) -> None:
     """Write an array as ``.npy``, atomically."""
     with atomic_write(path) as stream:
-        # NumPy writes to a real file past Python, and does not tell when the last bytes find no room on the disk.
+        # NumPy writes to a real file past Python, and does not report when the disk is full at the last bytes.
         np.save(SimpleNamespace(write=stream.write), array, allow_pickle=False)
 
 
@@ -170,7 +160,7 @@ def read_provenance(path: Path) -> Provenance | None:
 
 
 def is_finished(path: Path, key: str) -> bool:
-    """Tell whether the artefact at `path` exists and was made from just what `key` stands for."""
+    """Return whether the artefact at `path` exists and was made from just what `key` stands for."""
     provenance = read_provenance(path)
     return path.exists() and provenance is not None and provenance.key == key
 
@@ -187,13 +177,8 @@ def recorded(
 ) -> Iterator[Meter]:
     """Measure a block that writes the artefact at `path`, then write its provenance.
 
-    The old provenance is removed first: an artefact whose making was cut off never counts as finished. A block that
-    goes on with such work may tell the meter that it is given what that has cost.
-
-    Raises
-    ------
-    MedDELError
-        The folder can't be written.
+    The old provenance is deleted first: an artefact whose writing was interrupted never counts as finished. A block
+    that resumes such work adds the earlier cost to the meter that it is given (`Meter.go_on_from`).
     """
     try:
         provenance_path(path).unlink(missing_ok=True)

@@ -95,10 +95,10 @@ def embed(
     if scheduler is None and workers is None:
         store = embed(table, out, model=network, batch=batch, device="cuda" if torch.cuda.is_available() else "cpu")
     else:
-        from meddel.scale.cluster.connecting import connect
-        from meddel.scale.cluster.embedding import embed_images
+        from meddel.scale.jobs import embed_images
+        from meddel.scale.workers import connect
 
-        with connect(scheduler, workers, gpus=True) as client:
+        with connect(scheduler, workers) as client:
             store = embed_images(table, out, client, model=network, batch=batch)
     print(f"{len(table)} images, {store.embeddings.shape[1]} numbers each: {out}")
 
@@ -220,12 +220,12 @@ def _block_by_block(
     stages = out.with_name(f"{out.stem}_stages")
     if scheduler is None and workers is None:
         return pq.read_table(scale.select(store, stages, **settings))
-    from meddel.scale import cluster
+    from meddel.scale.workers import connect
 
     if settings.pop("threads", None) is not None:
         raise MedDELError("each task of a worker has one thread", fix="leave --threads out, or give more --workers")
-    with cluster.connect(scheduler, workers) as client:
-        return pq.read_table(cluster.select(store, stages, client, **settings))
+    with connect(scheduler, workers) as client:
+        return pq.read_table(scale.select(store, stages, client=client, **settings))
 
 
 @commands.command("selectors")

@@ -108,15 +108,12 @@ class SyntheticConfig(Config):
 class Profile(Config):
     """All settings of a run.
 
-    `ratios` are the retention ratios R (fractions) below 1 that are selected for, `selectors` the names of those that
-    select (`meddel.select.names`). `seeds` is how many, not which; `tuned_seeds` is for how many of them, the first,
-    the encoder is fine-tuned as well as probed (None: all).
-    `compute_shares` are the shorter pre-trainings of Table 4, as shares of ``pretrain.images_seen`` at the largest
-    ratio. `pool_downstream_train` adds the downstream sets' training images, without their masks, to the pool.
-    `threads` is how many an encoder is pre-trained and read with on a processor (None: all). With a number a seed gives
-    the same scores on any number of cores and workers, as sums then come in one order.
-    `embedder` says whose features select: those of the encoder that this run pre-trained on the whole pool (``own``,
-    which needs no download), or those of the hub's ViT-Base (``hub``).
+    `ratios` are the retention ratios R (fractions) below 1 that are selected for by `selectors`; `seeds` is how many.
+    For the first `tuned_seeds` of them (None: all) the encoder is fine-tuned as well as probed. `compute_shares` are
+    the shorter pre-trainings of Table 4. `pool_downstream_train` adds the downstream sets' training images, without
+    their masks, to the pool. `embedder` is whose features select: the encoder that this run pre-trains on the whole
+    pool (``own``, no download), or the hub's ViT-Base (``hub``). `threads` is how many an encoder is pre-trained and
+    read with on a processor (None: all); with a number a seed gives the same scores on any number of cores and workers.
     """
 
     name: ProfileName
@@ -190,13 +187,7 @@ _PROFILES: dict[str, dict[str, Any]] = {
 
 
 def profile(name: str, **changes: Any) -> Profile:
-    """Return the profile `name` with top-level settings replaced by `changes`.
-
-    Raises
-    ------
-    MedDELError
-        The profile or a setting has an unknown name or a value of the wrong type.
-    """
+    """Return the profile `name` with top-level settings replaced by `changes`; unknown names are refused."""
     if name not in _PROFILES:
         raise MedDELError(f"unknown profile {name!r}", fix=f"choose one of {', '.join(_PROFILES)}")
     return validated(Profile, {"name": name, **_PROFILES[name], **changes})
@@ -250,12 +241,12 @@ def run(
     data : path, optional
         Folder of images; without one the run's data are generated, in ``out/data``.
     out : path
-        Folder for all that the run makes.
+        Folder for all that the run makes; not inside `data`.
 
     Raises
     ------
     MedDELError
-        The profile is unknown, `seed` is negative, `data` is no folder, or `out` is inside it.
+        An unknown profile, a negative seed, or a folder that can't be used.
     """
     folder = Path(data).expanduser() if data else None
     if folder is not None and not folder.is_dir():

@@ -1,8 +1,7 @@
-"""Joules that a step costs, read off counters that the hardware keeps: RAPL for processors, NVML for GPUs.
+"""Joules of a step, read from the counters that the hardware keeps: RAPL for processor packages, NVML for GPUs.
 
-A counter counts all that runs on its device, other programs included. RAPL's package domains hold the processor with
-its caches; memory modules, disks and the power supply are in none of them, and NVML's number is the GPU's board.
-Where a counter is missing or can't be read, the answer is None with the reason: nothing is estimated.
+They count all that runs on the device; memory modules, disks and the power supply are in none of them. Where a counter
+is missing or unreadable the answer is None with the reason: nothing is estimated.
 """
 
 from __future__ import annotations
@@ -10,31 +9,18 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from meddel.errors import MedDELError
 
 POWERCAP = Path("/sys/class/powercap")
-POLL_SECONDS = 10.0
-"""How often wrapping counters are read: a package's counter wraps after some minutes at the earliest."""
-
-_PACKAGE = re.compile(r"intel-rapl:\d+")
+POLL_SECONDS = 10.0  # a package's counter wraps after some minutes at the earliest
+_PACKAGE = re.compile(r"intel-rapl:\d+")  # sub-domains hold part of a package's energy and would count twice
 
 
-class Energy(NamedTuple):
-    """`joules`, and what counted them (``"rapl"``, ``"nvml"``, ``"nvml+rapl"``); or None, None, and why not."""
-
-    joules: float | None
-    by: str | None
-    absent: str | None
-
-
-@dataclass(frozen=True)
-class Counter:
-    """A counter of energy: how to read it, joules per count, and the count at which it begins anew (None: never)."""
+class Counter(NamedTuple):
+    """A counter of energy: its name, how to read it, joules per count, and where it wraps (None: never)."""
 
     by: str
     read: Callable[[], int]
@@ -42,93 +28,19 @@ class Counter:
     wraps_at: int | None = None
 
 
-def advance(before: int, after: int, wraps_at: int | None) -> int:
-    """Return how far a counter has come from `before` to `after`, if it has wrapped at most once.
+class Energy(NamedTuple):
+    """`joules` and what counted them; or None, None and the reason."""
 
-    Raises
-    ------
-    MedDELError
-        It went back although it does not wrap: it was reset.
-    """
-    if after >= before:
-        return after - before
-    if wraps_at is None:
-        raise MedDELError(f"an energy counter went back from {before} to {after}", fix="measure again")
-    return after - before + wraps_at
-
-
-def rapl(powercap: Path = POWERCAP) -> list[Counter]:
-    """Return the counters of all processor packages, in microjoules.
-
-    Sub-domains (cores, graphics, memory) and the platform's domain are left out: they hold part of a package's energy
-    or all of it, so that adding them would count it twice. So is what ``intel-rapl-mmio`` shows of a package again.
-
-    Raises
-    ------
-    MedDELError
-        This machine has no such counter, or this user may not read one of them.
-    """
-    try:
-        folders = sorted(path for path in powercap.iterdir() if _PACKAGE.fullmatch(path.name))
-        packages = [path for path in folders if (path / "name").read_text().startswith("package")]
-        if not packages:
-            raise MedDELError("no RAPL: no processor package", powercap)
-        counters = []
-        for path in packages:
-            read, wraps_at = _reader(path / "energy_uj"), int((path / "max_energy_range_uj").read_text())
-            read()
-            counters.append(Counter("rapl", read, 1e-6, wraps_at))
-        return counters
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise MedDELError(f"no RAPL: {reason}", getattr(error, "filename", None) or powercap) from error
-
-
-def nvml(device: str) -> Counter:
-    """Return the counter of the GPU that torch calls `device`, in millijoules.
-
-    Raises
-    ------
-    MedDELError
-        No NVML here, or this GPU (or part of a GPU) has no counter.
-    """
-    import pynvml  # here, because a run without a GPU does not need it
-
-    try:
-        pynvml.nvmlInit()  # counted by the library and undone when the process ends
-        import torch
-
-        uuid = torch.cuda.get_device_properties(device).uuid
-        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
-    except (pynvml.NVMLError, RuntimeError, AssertionError) as error:
-        raise MedDELError(f"no NVML: {error}", device) from error
-
-    def read() -> int:
-        try:
-            return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))
-        except pynvml.NVMLError as error:
-            raise MedDELError(f"NVML counts no energy: {error}", device) from error
-
-    read()
-    return Counter("nvml", read, 1e-3)
+    joules: float | None
+    by: str | None
+    absent: str | None
 
 
 class EnergyMeter:
-    """Counts the joules of the block that it is entered for.
+    """Count the joules of the block that it is entered for.
 
-    Parameters
-    ----------
-    device : str
-        Where the block computes. ``"cpu"`` is counted by RAPL. ``"cuda"`` is counted by NVML, with the processor's part
-        where RAPL can be read; without NVML it is not counted, as the processor's part alone would mislead.
-    powercap : Path
-        Folder of the system's power domains.
-    poll_seconds : float
-        How often a thread reads counters that wrap.
-
-    Notes
-    -----
-    `energy` may be called inside the block, for what was spent so far, and after it.
+    On ``"cpu"`` RAPL counts; on ``"cuda"`` NVML, with the processor's part where RAPL is readable. Without NVML a GPU's
+    step is not counted, as the processor's part alone would mislead. A thread reads counters that wrap.
     """
 
     def __init__(self, device: str = "cpu", *, powercap: Path = POWERCAP, poll_seconds: float = POLL_SECONDS) -> None:
@@ -137,7 +49,8 @@ class EnergyMeter:
         self._last: list[int] = []
         self._joules = 0.0
         self._absent: str | None = None
-        self._ended, self._lock, self._stack = threading.Event(), threading.Lock(), ExitStack()
+        self._ended, self._lock = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> EnergyMeter:
         on_gpu = self._device.startswith("cuda")
@@ -153,16 +66,15 @@ class EnergyMeter:
         except MedDELError as error:
             self._counters, self._absent = [], str(error)
         if any(counter.wraps_at for counter in self._counters):
-            thread = threading.Thread(target=self._poll, name="energy", daemon=True)
-            thread.start()
-            self._stack.callback(thread.join)
-            self._stack.callback(self._ended.set)
+            self._thread = threading.Thread(target=self._poll, name="energy", daemon=True)
+            self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stack.close()
         self._advance()
         self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def energy(self) -> Energy:
         """Return what was counted so far; after the block, what it cost."""
@@ -178,7 +90,7 @@ class EnergyMeter:
 
     def _advance(self) -> None:
         with self._lock:
-            if self._absent is not None:
+            if self._absent is not None or self._ended.is_set():
                 return
             try:
                 now = [counter.read() for counter in self._counters]
@@ -189,5 +101,49 @@ class EnergyMeter:
                 self._absent = str(error)
 
 
-def _reader(path: Path) -> Callable[[], int]:
-    return lambda: int(path.read_text())
+def advance(before: int, after: int, wraps_at: int | None) -> int:
+    """Return how far a counter has come, if it has wrapped at most once; refuse one that was reset."""
+    if after < before and wraps_at is None:
+        raise MedDELError(f"an energy counter went back from {before} to {after}", fix="measure again")
+    return after - before + (wraps_at or 0 if after < before else 0)
+
+
+def rapl(powercap: Path = POWERCAP) -> list[Counter]:
+    """Return the counters of all processor packages, in microjoules; refuse a machine without a readable one."""
+    try:
+        folders = sorted(path for path in powercap.iterdir() if _PACKAGE.fullmatch(path.name))
+        packages = [path for path in folders if (path / "name").read_text().startswith("package")]
+        if not packages:
+            raise MedDELError("no RAPL: no processor package", powercap)
+        counters = []
+        for path in packages:
+            wraps_at = int((path / "max_energy_range_uj").read_text())
+            counters.append(Counter("rapl", lambda file=path / "energy_uj": int(file.read_text()), 1e-6, wraps_at))
+            counters[-1].read()
+        return counters
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise MedDELError(f"no RAPL: {reason}", getattr(error, "filename", None) or powercap) from error
+
+
+def nvml(device: str) -> Counter:
+    """Return the counter of the GPU that torch calls `device`, in millijoules; an error where it has none."""
+    import pynvml  # here, because a run without a GPU does not need it
+
+    try:
+        pynvml.nvmlInit()
+        import torch
+
+        uuid = torch.cuda.get_device_properties(device).uuid
+        handle = pynvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid}")
+    except (pynvml.NVMLError, RuntimeError, AssertionError) as error:
+        raise MedDELError(f"no NVML: {error}", device) from error
+
+    def read() -> int:
+        try:
+            return int(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle))
+        except pynvml.NVMLError as error:
+            raise MedDELError(f"NVML counts no energy: {error}", device) from error
+
+    read()
+    return Counter("nvml", read, 1e-3)

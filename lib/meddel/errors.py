@@ -10,14 +10,8 @@ from pathlib import Path
 class MedDELError(Exception):
     """A problem that the person at the keyboard can solve.
 
-    Parameters
-    ----------
-    what : str
-        What is wrong, as a clause without a full stop.
-    where : str or Path or None
-        The file, row or parameter that it concerns.
-    fix : str or None
-        What to do about it, in the imperative.
+    `what` is wrong, a clause without a full stop; `where` is the file, row or parameter; `fix` is what to do about it,
+    in the imperative.
     """
 
     def __init__(self, what: str, where: str | Path | None = None, fix: str | None = None) -> None:
@@ -30,20 +24,7 @@ class MedDELError(Exception):
 
 
 def exit_code(program: str, work: Callable[[], int | None]) -> int:
-    """Do what a command does; a problem, or that the user interrupted, is said in one line.
-
-    Parameters
-    ----------
-    program : str
-        What the line begins with.
-    work : callable
-        Returns an exit code, or None for 0.
-
-    Returns
-    -------
-    int
-        What `work` returns, 1 for a `MedDELError`, 130 for an interruption.
-    """
+    """Run a command and return its exit code: 0, 1 for a `MedDELError`, 130 for Ctrl-C, each reported in one line."""
     try:
         return work() or 0
     except MedDELError as error:

@@ -1,4 +1,4 @@
-"""Is this machine ready? What ``meddel check`` says in one line, before a workshop or a night's run."""
+"""Check whether this machine is ready for a run: ``meddel check``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,14 @@ import meddel_kernels as kernels
 from meddel.errors import MedDELError
 from meddel_kernels.cpu.threads import thread_count
 
-MEMORY_NEEDED = 3 << 30
-"""Bytes that should be free for ``make study``: its command and one notebook's kernel hold about 1.2 GiB each."""
-DISK_NEEDED = 2 << 30
-"""Bytes that should be free where the run writes; with profile smoke it leaves less than 1 GiB."""
+MEMORY_NEEDED = 3 << 30  # bytes: a run and one notebook's kernel hold about 1.2 GiB each
+DISK_NEEDED = 2 << 30  # bytes: a run with profile smoke leaves less than 1 GiB
 
 _GIB = 2**30
 
 
 class Machine(NamedTuple):
-    """What a run meets here: memory and disk in bytes; `gpu` is the card's name or None."""
+    """The resources of this machine: memory and disk in bytes; `gpu` is the card's name or None."""
 
     python: str
     cores: int
@@ -35,7 +33,7 @@ class Machine(NamedTuple):
 
 
 def look(out: Path) -> Machine:
-    """Return what this machine has, and what is free on the disk that `out` would be on."""
+    """Return the resources of this machine, with the disk that `out` would be on."""
     import torch  # here, because it takes seconds
 
     memory = psutil.virtual_memory()
@@ -51,24 +49,10 @@ def look(out: Path) -> Machine:
 
 
 def check(out: Path, found: Machine | None = None) -> str:
-    """Look at the machine and try its kernels.
+    """Check memory, disk and kernels, and return one line that begins with "ready".
 
-    Parameters
-    ----------
-    out : Path
-        Where a run would write; need not exist.
-    found : Machine or None
-        None looks.
-
-    Returns
-    -------
-    str
-        One line that begins with "ready".
-
-    Raises
-    ------
-    MedDELError
-        Too little is free, `out` can't be written, or the kernels give something else than their definition.
+    A `MedDELError` names what is missing: memory, disk space, the right to write to `out`, or kernels that agree with
+    their reference. `found` None measures this machine.
     """
     found = look(out) if found is None else found
     if found.memory_free < MEMORY_NEEDED:
@@ -93,12 +77,12 @@ def check(out: Path, found: Machine | None = None) -> str:
     return (
         f"ready: Python {found.python}, {found.cores} cores, {found.memory_free / _GIB:.1f} of "
         f"{found.memory / _GIB:.1f} GiB of memory free, {found.disk_free / _GIB:.0f} GiB of disk, {gpu}; "
-        "the kernels agree with their definition"
+        "the kernels agree with their reference"
     )
 
 
 def _folder(out: Path) -> Path:
-    """The nearest folder above `out`, or itself, that is there."""
+    """Return `out`, or the nearest folder above it that exists."""
     return next(folder for folder in (out.resolve(), *out.resolve().parents) if folder.is_dir())
 
 
@@ -106,4 +90,4 @@ def _try_kernels(threads: int) -> None:
     rows = np.random.default_rng(0).normal(size=(600, 24)).astype(np.float32)
     defined, ours = (kernels.kmeans(rows, 7, backend=name, threads=threads) for name in ("reference", "cpu"))
     if not np.array_equal(defined.labels, ours.labels) or not np.array_equal(defined.centroids, ours.centroids):
-        raise MedDELError("the kernels give other clusters than their definition here", fix="report this machine")
+        raise MedDELError("the kernels give other clusters than their reference here", fix="report this machine")

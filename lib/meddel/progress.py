@@ -26,26 +26,12 @@ if not hasattr(tqdm, "_lock"):
 def progress(
     items: Iterable[T] | None = None, *, what: str, total: int | None = None, unit: str = "it", done: int = 0
 ) -> tqdm:
-    """Return a plain tqdm over `items` with rate and time left.
+    """Return a plain tqdm over `items` (None: a bar advanced with ``.update(n)``) with rate and time left.
 
-    Parameters
-    ----------
-    items : iterable or None
-        What is iterated; None for a bar that is advanced with ``.update(n)``.
-    what : str
-        What is being done, shown before the bar.
-    total : int or None
-        Number of `unit` in all, where ``len(items)`` does not tell.
-    unit : str
-        What is counted, such as ``"image"``; ``"B"`` is shown in kB, MB and so on.
-    done : int
-        How many were done before; they don't count for the rate.
-
-    Notes
-    -----
-    On a stream that is no terminal the bar is refreshed every 10 s, so that a log stays short.
-    ``MEDDEL_PROGRESS=0`` turns all bars off; any other value is the file or terminal that they are written to, which
-    is how the bars of a notebook's kernel reach the person who started it.
+    `what` is shown before the bar, `unit` is what is counted (``"B"`` is shown in kB, MB), `total` the number of units
+    where ``len(items)`` is unknown, `done` how many were finished before. On a stream which is no terminal the bar is
+    refreshed every 10 s. ``MEDDEL_PROGRESS=0`` turns all bars off; another value is the file or terminal that they are
+    written to, which is how the bars of a notebook's kernel reach the person who started it.
     """
     wanted = os.environ.get("MEDDEL_PROGRESS", "")
     stream = _opened(wanted) if wanted not in ("", "0") else sys.stderr

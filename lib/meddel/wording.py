@@ -1,4 +1,4 @@
-"""How the notebooks, tables and figures name selections, and write differences with their intervals, and durations."""
+"""Names of selectors, and differences, intervals and durations as text, for notebooks, tables and figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAMES = {
     "hierarchical": "hierarchical k-means",
     "hardness": "hardness",
 }
-"""From the selectors of this library to the names that tables and figures show, in the order in which they stand."""
+"""The name that tables and figures show for each selector, in their order."""
 
 
 def name(selector: str) -> str:
@@ -39,17 +39,9 @@ def place(selector: str) -> tuple[int, str]:
 
 
 def points(mean: float, low: float, high: float) -> str:
-    """Write a difference of two qualities with its interval, in points.
+    """Write a difference of two qualities (fractions) in points, such as ``"+1.2 points (-0.3 to +2.7)"``.
 
-    Parameters
-    ----------
-    mean, low, high : float
-        Fractions; NaN bounds for a single seed.
-
-    Returns
-    -------
-    str
-        Such as ``"+1.2 points (-0.3 to +2.7)"``, or ``"+1.2 points (no interval)"``.
+    NaN bounds, of a single seed, are written ``(no interval)``.
     """
     interval = "no interval" if math.isnan(low) or math.isnan(high) else f"{signed(low)} to {signed(high)}"
     return f"{signed(mean)} points ({interval})"

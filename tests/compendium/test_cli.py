@@ -17,6 +17,7 @@ import pytest
 
 from compendium import cli
 from meddel import __version__, encoder, select
+from meddel import cli as method
 from meddel.store import Store
 
 COMMANDS = ("run", "embed", "select", "normdel", "report")
@@ -50,7 +51,7 @@ def test_help_teaches(meddel: Callable, command: str | None) -> None:
         assert all(name in out for name in COMMANDS)
         assert "meddel embed photos --out store" in " ".join(out.split())
     else:
-        parameters = inspect.signature(getattr(cli, command)).parameters.values()
+        parameters = inspect.signature(getattr(cli, command, None) or getattr(method, command)).parameters.values()
         options = {f"--{parameter.name}" for parameter in parameters if parameter.name not in ("images", "store")}
         assert {option for option in options if option not in out and command != "select"} == set()
 
@@ -74,7 +75,7 @@ def test_wrong_usage_is_exit_code_2(meddel: Callable, arguments: tuple[str, ...]
 
 
 def test_the_default_model_is_the_papers(meddel: Callable) -> None:
-    assert inspect.signature(cli.embed).parameters["model"].default == encoder.HUB_NAME
+    assert inspect.signature(method.embed).parameters["model"].default == encoder.HUB_NAME
 
 
 def test_embed_then_select_gives_the_paths_to_keep(

@@ -57,7 +57,7 @@ def test_figure_puts_the_mean_of_sets_first_and_names_every_difference() -> None
     judged = pd.DataFrame(rows, columns=columns)
     figure = differences(judged, verdicts.BEATS_RANDOM, "mlp")
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [evidence.MEAN_SET, "a set"]
-    assert "a set at 20 %: +1.0 (-2.0 to +4.0)" in figures.alt(figure)
+    assert "a set at 20 %: +1.0 points (-2.0 to +4.0)" in figures.alt(figure)
     with pytest.raises(MedDELError, match="no differences"):
         differences(judged, verdicts.COMPARABLE, "mlp")
 

@@ -144,7 +144,9 @@ def test_figure_6_sets_random_above_meddel_at_the_same_ratio():
     assert [title.split(":")[0] for title in titles] == [
         "random, 5 %", "random, 20 %", "all images", "MedDEL, 5 %", "MedDEL, 20 %", "MedDEL, 50 %",
     ]  # fmt: skip
-    ours = figures.fig6(published.fig6().query("ratio != 0.5"))
+    table = published.fig6().query("ratio != 0.5").rename(columns={"miou": "foreground_iou"})
+    names = table.train_dataset + ">" + table.test_dataset
+    ours = figures.fig6(table.assign(set=names.where(table.train_dataset != table.test_dataset, table.train_dataset)))
     assert [axis.get_visible() for axis in ours.axes[:6]] == [True] * 5 + [False]
 
 
@@ -232,7 +234,7 @@ def test_thresholds_of_a_ranking_are_drawn(selection):
     assert "k = 4" in " ".join(figures.eta_curves(made).axes[0].get_legend_handles_labels()[1])
     beyond = int((made[4].distance > made[4].distance.min()).sum())
     figure = figures.distances(made[4], 0.9)
-    assert f"0 of 24 images are beyond eps" in figure.get_suptitle() and beyond > 0
+    assert "0 of 24 images are beyond eps" in figure.get_suptitle() and beyond > 0
 
 
 def test_no_two_colours_are_alike() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import nbformat
 import papermill
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook
 from papermill.exceptions import PapermillExecutionError
 
 from compendium import notebooks
@@ -191,74 +191,3 @@ def test_verdicts_on_unknown_claims_or_of_unknown_kind_are_refused(tmp_path: Pat
         with pytest.raises(MedDELError):
             notebooks.conclude(run, section, ours)
     assert not (tmp_path / "verdicts").exists()
-
-
-TEXT = """# {name}
-
-**The paper's claim** (section 3.2): it is so.
-
-**Time and memory** here: `smoke` 1 s, 0.1 GiB. It runs."""
-
-
-@pytest.fixture
-def books(tmp_path: Path) -> list[Path]:
-    """Three notebooks in a folder."""
-    paths = [tmp_path / f"0{number}_{name}.ipynb" for number, name in enumerate(("look", "select", "tell"))]
-    for path in paths:
-        nbformat.write(
-            new_notebook(cells=[new_markdown_cell(TEXT.format(name=path.stem[3:])), new_code_cell("1")]), path
-        )
-    return paths
-
-
-def record(book: Path, out: Path, *, megabytes: int, **parameters: object) -> None:
-    page = out / "notebooks" / f"{book.stem}.html"
-    with artefacts.recorded(page, "key", parameters={"profile": "smoke", "data": "", **parameters}) as meter:
-        meter.child(megabytes << 20)
-        artefacts.write_text(page, "<html>")
-
-
-def last(path: Path) -> str:
-    return nbformat.read(path, as_version=4).cells[-1].source
-
-
-def test_each_leads_to_its_neighbours(books: list[Path]) -> None:
-    assert notebooks.link(books) == books
-    assert [last(path) for path in books] == [
-        "[select](01_select.ipynb) →",
-        "← [look](00_look.ipynb) · [tell](02_tell.ipynb) →",
-        "← [select](01_select.ipynb)",
-    ]
-    assert notebooks.link(books) == [], "a second time changes nothing"
-    assert notebooks.link(books[:2]) == [books[1]]
-    assert last(books[1]) == "← [look](00_look.ipynb)"
-    nbformat.validate(nbformat.read(books[1], as_version=4))
-
-
-def test_the_projects_own_are_linked(tmp_path: Path) -> None:
-    for own in (notebooks.chosen(), sorted((notebooks.folder() / "workshop").glob("[0-9][0-9]_*.ipynb"))):
-        copies = [tmp_path / path.name for path in own]
-        for path, copy in zip(own, copies, strict=True):
-            copy.write_bytes(path.read_bytes())
-        assert len(own) > 2
-        assert notebooks.link(copies) == [], "run python -m compendium.notebooks"
-
-
-def test_times_and_peaks_are_those_of_the_run(books: list[Path], tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    with pytest.raises(MedDELError, match="00_look has not been run"):
-        notebooks.tell_costs(books, out)
-    for number, path in enumerate(books):
-        record(path, out, megabytes=1024 * (number + 1))
-    assert notebooks.tell_costs(books, out) == books
-    assert "here: `smoke` 0 s, 2.0 GiB. It runs." in nbformat.read(books[1], as_version=4).cells[0].source
-    assert notebooks.tell_costs(books, out) == []
-    record(books[2], out, megabytes=1, profile="laptop")
-    with pytest.raises(MedDELError, match="not of the profile smoke"):
-        notebooks.tell_costs(books, out)
-
-
-def test_a_file_that_is_no_notebook_is_named(tmp_path: Path) -> None:
-    (tmp_path / "00_x.ipynb").write_text("{", encoding="utf-8")
-    with pytest.raises(MedDELError, match=r"not a notebook.*00_x"):
-        notebooks.link([tmp_path / "00_x.ipynb"])

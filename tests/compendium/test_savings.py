@@ -10,9 +10,7 @@ import pytest
 from PIL import Image
 
 from compendium import figures, published, savings
-from compendium.figures.break_even import break_even as break_even_figure
-from compendium.figures.computing import computing as computing_figure
-from meddel import artefacts, config, select, study
+from meddel import config, select, study
 from meddel.errors import MedDELError
 
 
@@ -105,13 +103,13 @@ def test_seconds_add_up_over_steps_and_average_over_seeds() -> None:
 
 def test_computing_figure_names_every_encoder(run: config.Run) -> None:
     totals = savings.seconds_from_nothing(savings.computing(run))
-    alt = figures.alt(computing_figure(totals))
+    alt = figures.alt(savings.draw_seconds(totals))
     for name in ("all images", "random, 20 %", "MedDEL, 20 %", "MedDEL, 20 %, 50 % of the steps"):
         assert f"{name} " in alt
 
 
 def test_selecting_and_training_need_disk_for_different_things(run: config.Run) -> None:
-    table = savings.bytes_on_disk(run).set_index(["selector", "part", "item"]).bytes
+    table = savings.bytes_on_disk(run, study.cells(run)).set_index(["selector", "part", "item"]).bytes
     training = {"images kept", "decoded pixels", "checkpoint", "weights"}
     assert set(table["all"].index) == {("training", item) for item in training}
     assert set(table["random"]["selection"].index) == {"images of the pool", "selection"}
@@ -136,7 +134,7 @@ def test_selecting_and_training_add_up_to_the_whole(run: config.Run) -> None:
     assert set(parts[parts.selector == "all"].part) == {"training"}
     of_meddel = steps[(steps.selector == "meddel") & (steps.compute == 1)].set_index("step")
     selecting = parts.query("selector == 'meddel' and compute == 1 and part == 'selection'").iloc[0]
-    assert selecting.peak_memory_bytes == of_meddel.loc[list(savings.SELECTING)].peak_memory_bytes.max()
+    assert selecting.peak_memory_bytes == of_meddel.loc[list(savings.STEPS[:3])].peak_memory_bytes.max()
 
 
 def test_joules_of_a_part_are_unknown_if_those_of_one_step_are() -> None:
@@ -157,76 +155,30 @@ def test_joules_of_a_part_are_unknown_if_those_of_one_step_are() -> None:
     assert np.isnan(again.low["selection"])
 
 
-def test_rates_are_those_of_the_steps(run: config.Run) -> None:
-    steps = savings.computing(run)
-    [rates] = savings.rates(run, steps)
-    trained = steps[(steps.step == "pre-training") & (steps.compute == 1)].seconds
-    assert (rates.images, rates.epochs) == (40, 32 / 40)
-    assert rates.train == pytest.approx(trained.mean() / 32)
-    assert rates.embed == pytest.approx(steps[steps.step == "embedding"].seconds.iloc[0] / 40)
-    assert rates.fixed >= 0 and rates.cosine >= 0
-    times = savings.selection_times(run, [0])
-    assert set(times.images) == {5, 10, 20, 40}
-    pd.testing.assert_frame_equal(times, savings.selection_times(run, [0]))  # measured once, read the second time
-    [joules] = savings.rates(run, steps, "joules")
-    assert np.isnan(joules.train) == bool(steps.joules.isna().any())
-    with pytest.raises(MedDELError, match="no rates in euros"):
-        savings.rates(run, steps, "euros")
-    with pytest.raises(MedDELError, match="no steps of MedDEL"):
-        savings.rates(run, steps[steps.selector == "all"])
-
-
-def rates_of(seed: int = 0, **changes: float) -> savings.Rates:
-    """Ten epochs at 1 ms an image; embedding takes as long as three; a fixed second; a cosine is a nanosecond."""
-    values = {"train": 1e-3, "embed": 3e-3, "fixed": 1.0, "cosine": 1e-9, **changes}
-    return savings.Rates(seed=seed, images=10_000, epochs=10.0, settings=config.SelectConfig(), **values)
-
-
-def test_the_bill_is_what_a_person_would_add_up() -> None:
-    rates, k = rates_of(), np.sqrt(10_000 / 2)
-    cosines = 1e-9 * (50 * 10_000 * k + 10_000**2 / (2 * k))
-    assert rates.selecting(10_000, own=False) == pytest.approx(1 + 30 + cosines)
-    assert rates.selecting(10_000, own=True) == pytest.approx(1 + 30 + 100 + cosines)
-    assert rates.training(10_000) == pytest.approx(100)
+def steps_of(seed: int = 0, embedding: float = 30.0) -> pd.DataFrame:
+    """A pre-training takes 100 s, choosing 2 s and embedding as given."""
+    costs = {"embedding": embedding, "selection": 2.0, "pre-training": 100.0, "whole-pool pre-training": 100.0}
+    rows = [(seed, "meddel", ratio, 1.0, step, cost) for ratio in (0.05, 0.5) for step, cost in costs.items()]
+    rows.append((seed, "all", 1.0, 1.0, "pre-training", 100.0))
+    return pd.DataFrame(rows, columns=["seed", "selector", "ratio", "compute", "step", "seconds"])
 
 
 def test_selecting_with_an_encoder_of_ones_own_needs_more_than_one_pretraining() -> None:
-    found = [rates_of(seed, embed=3e-3 + seed * 1e-4) for seed in range(3)]
-    table = savings.reuses(found, [0.05, 0.5]).set_index(["ratio", "way"])
+    found = pd.concat([steps_of(seed, 30 + seed) for seed in range(3)])
+    table = savings.reuses(found).set_index(["ratio", "way"])
     for ratio in (0.05, 0.5):
         own, ready = table.loc[ratio, savings.OWN], table.loc[ratio, savings.READY]
+        assert ready.trainings == pytest.approx(33 / (100 * (1 - ratio)))
         assert own.trainings == pytest.approx(ready.trainings + 1 / (1 - ratio))
         assert own.low < own.trainings < own.high
         assert own.whole == np.ceil(own.trainings) >= 2
     assert table.whole[0.05, savings.READY] == 1
-    single = savings.reuses(found[:1], [0.05])
+    single = savings.reuses(steps_of())
     assert single.low.isna().all()
-
-
-def test_break_even_sizes_are_where_the_balance_changes_its_sign() -> None:
-    rates = rates_of(cosine=1e-7)
-    table = savings.sizes([rates, rates_of(1, cosine=2e-7)], [0.05]).set_index(["way", "trainings"])
-    assert table.seeds[savings.OWN, 1] == 0 and np.isnan(table.from_images[savings.OWN, 1])
-    for way, count in ((savings.READY, 1), (savings.OWN, 2)):
-        row = table.loc[way, count]
-        assert row.seeds == 2
-        assert row.from_least <= row.from_images <= row.from_greatest < row.to_least < row.to_images < row.to_greatest
-        for end, outside in ((row.from_least, 0.98), (row.to_greatest, 1.02)):
-            balance = count * 0.95 * rates.training(end) - rates.selecting(end, way == savings.OWN)
-            beyond = count * 0.95 * rates.training(end * outside) - rates.selecting(end * outside, way == savings.OWN)
-            assert beyond < 0 <= balance
-
-
-def test_at_equal_compute_the_cost_is_shared_and_never_earned_back() -> None:
-    table = savings.curve([rates_of(0), rates_of(1, embed=4e-3)], 0.05)
-    shares = {case: part.share.to_numpy() for case, part in table.groupby("case")}
-    equal = shares.pop(f"equal compute, {savings.OWN}")
-    assert (np.diff(equal) < 0).all() and (equal > 1).all()
-    assert all(share[-1] < 1 for share in shares.values())
-    assert (table.least <= table.share).all() and (table.share <= table.greatest).all()
-    alt = figures.alt(break_even_figure(table, 0.05))
-    assert "equal compute, own encoder: not up to 8" in alt
-    assert "equal epochs, own encoder: from 2 on" in alt
+    uncounted = savings.reuses(found.assign(joules=np.nan), "joules")
+    assert uncounted[["trainings", "whole"]].isna().all(axis=None)
+    with pytest.raises(MedDELError, match="no steps of MedDEL"):
+        savings.reuses(found[found.selector == "all"])
 
 
 def test_a_day_of_frames_at_the_size_of_real_files(run: config.Run) -> None:
@@ -242,12 +194,10 @@ def test_a_day_of_frames_at_the_size_of_real_files(run: config.Run) -> None:
 
 
 def test_hours_of_a_day_at_the_rates_of_this_machine(run: config.Run) -> None:
-    speeds = savings.forward_rates(run, [0])
-    assert (speeds.images_per_second > 0).all()
-    before = artefacts.read_provenance(run.out / "savings" / "forward_rates.parquet")
-    table = savings.hours_of_a_day(run, savings.rates(run, savings.computing(run))).set_index("what")
-    assert artefacts.read_provenance(run.out / "savings" / "forward_rates.parquet") == before, "measured once"
-    frames = published.printed()["frames_per_day"].value
-    assert table.ours["one pass over a day"] == pytest.approx(frames / speeds.images_per_second.mean() / 3600)
+    steps = savings.computing(run)
+    table = savings.hours_of_a_day(run, steps).set_index("what")
+    embedding = steps.query("selector == 'meddel' and compute == 1 and step == 'embedding'").seconds.iloc[0]
+    frames = published.numbers()["frames_per_day"]
+    assert table.ours["one pass over a day"] == pytest.approx(frames / (40 / embedding) / 3600)
     assert table.arithmetic["one pass over a day"] == pytest.approx(table.published["one pass over a day"], rel=0.005)
     assert table.ours["saved, choosing by embeddings"] < 0, "what is saved is one forward pass over less than all"

@@ -171,6 +171,9 @@ def test_comparison_shows_numbers_words_and_truth_values():
     assert cells[2][-1] == "no"
     mixed = pd.DataFrame({"a": ["x|y", None], "b": [1.5, float("nan")], "c": [True, False]})
     assert rows_of(tables.comparison(mixed, name="m", title="M").markdown)[3] == ["–", "–", "no"]
+    shares = pd.DataFrame({"selector": ["meddel", "none"], "byte_share": [0.12345, -0.00001]})
+    shown = rows_of(tables.comparison(shares, name="s", title="S", percents=["byte_share"], digits=1).markdown)
+    assert [shown[0], *shown[2:]] == [["selector", "byte share"], ["MedDEL", "12.3"], ["no pre-training", "0"]]
 
 
 def test_saving_writes_three_whole_files_of_the_same_bytes(tmp_path):

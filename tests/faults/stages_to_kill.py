@@ -27,13 +27,13 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from compendium.scaling import generate
 from meddel.config import EncoderConfig, PretrainConfig
 from meddel.images import index
-from meddel.scale import Stream, checkpoint, generate
 from meddel.scale import select as select_from
-from meddel.scale.dedup import dedup
+from meddel.scale.dedup import dedup, lay_out, sort
 from meddel.scale.kmeans import kmeans
-from meddel.scale.sorting import lay_out, sort
+from meddel.scale.stream import Stream, save_checkpoint
 from meddel.select.ranking import order_within
 from meddel.store import import_from, locked
 
@@ -104,7 +104,7 @@ def deduplicating(work: Path) -> Stage:
     def run(out: Path) -> None:
         with locked(out):
             found = dedup(stream, layout, work / "rows.f16", out, "key")
-            checkpoint.save(out / "cosines.npz", "key", **found._asdict())
+            save_checkpoint(out / "cosines.npz", "key", **found._asdict())
 
     return run
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from compendium.scaling import generate
 from meddel import artefacts
 from meddel.errors import MedDELError
-from meddel.scale import generate, select
+from meddel.scale import select
 from meddel.store import import_from
 from tests.full_disk import files_up_to
 

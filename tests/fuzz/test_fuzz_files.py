@@ -21,7 +21,7 @@ from meddel.config import EncoderConfig, PretrainConfig, Profile, SegmentConfig,
 from meddel.errors import MedDELError
 from meddel.normdel import normdel
 from meddel.pretrain.loop import pretrain
-from meddel.scale import checkpoint
+from meddel.scale.stream import load_checkpoint, save_checkpoint
 from meddel.segment import IMAGES_SCHEMA, SCORES_SCHEMA
 from tests.conftest import TINY
 from tests.fuzz.mutations import mutated, mutated_json, mutated_text
@@ -109,11 +109,11 @@ def saved(value: object) -> bytes:
 
 def test_checkpoints_of_stages(fuzz: Callable, tmp_path: Path) -> None:
     path = tmp_path / "kmeans.npz"
-    checkpoint.save(path, "key", labels=np.arange(5), moves=np.array(3))
+    save_checkpoint(path, "key", labels=np.arange(5), moves=np.array(3))
 
     def check(content: bytes) -> None:
         path.write_bytes(content)
-        found = checkpoint.load(path, "key")
+        found = load_checkpoint(path, "key")
         assert found is None or all(isinstance(value, np.ndarray) for value in found.values())
         if found is not None and found.keys() == {"labels", "moves"}:
             assert found["labels"].tolist() == [0, 1, 2, 3, 4] and found["moves"] == 3

@@ -76,7 +76,9 @@ def test_a_run_counts_its_seeds_from_the_first(tmp_path: Path) -> None:
     run = config.run("smoke", seed=4, data=tmp_path, out=tmp_path.parent / "out")
     assert run.seeds == tuple(range(4, 4 + config.profile("smoke").seeds))
     assert run.data == tmp_path
-    assert config.run(data="").data is None
+    assert not run.generated
+    generated = config.run(data="", out=tmp_path)
+    assert generated.generated and generated.data == tmp_path / "data"
     assert {run: 1}[config.run("smoke", seed=4, data=tmp_path, out=tmp_path.parent / "out")] == 1
 
 
@@ -85,7 +87,7 @@ def test_a_run_refuses_what_it_cannot_use(tmp_path: Path) -> None:
         config.run(data=tmp_path / "none")
     with pytest.raises(MedDELError, match="seed"):
         config.run(seed=-1)
-    with pytest.raises(MedDELError, match="output folder lies inside the data folder"):
+    with pytest.raises(MedDELError, match="output folder is inside the data folder"):
         config.run(data=tmp_path, out=tmp_path / "sub" / "out")
 
 

@@ -1,4 +1,4 @@
-"""Joules: from power domains as files, as Linux shows them, and from NVML where it is; absent with a reason."""
+"""Joules are counted from power domains as Linux shows them and from NVML, or absent with a reason."""
 
 from __future__ import annotations
 

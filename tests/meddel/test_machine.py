@@ -53,5 +53,5 @@ def test_kernels_that_are_wrong_are_found(tmp_path: Path, monkeypatch: pytest.Mo
         return found._replace(labels=np.zeros_like(found.labels)) if backend == "cpu" else found
 
     monkeypatch.setattr(kernels, "kmeans", wrong)
-    with pytest.raises(MedDELError, match="other clusters than their definition"):
+    with pytest.raises(MedDELError, match="other clusters than their reference"):
         machine.check(tmp_path, ENOUGH)

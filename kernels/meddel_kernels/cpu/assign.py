@@ -45,8 +45,9 @@ from __future__ import annotations
 import numpy as np
 
 from meddel_kernels.cpu.bounds import AWAY, FAR, LISTED, Bounds, Moved, carry, note
-from meddel_kernels.cpu.exact import DEPTH, squared_difference
-from meddel_kernels.cpu.llvm import filter_bounds, largest_bound, multiply, njit, njit_raw
+from meddel_kernels.cpu.exact import DEPTH, total
+from meddel_kernels.cpu.llvm import filter_bounds, largest_bound, njit, njit_raw
+from meddel_kernels.cpu.microkernel import multiply
 from meddel_kernels.cpu.quantize import ROUNDING
 from meddel_kernels.cpu.refine import BLOCK, Centroids, Table, Workspace, distance32, error_bound, slack, winner_of
 
@@ -64,7 +65,7 @@ def assign_exactly(
     for i in range(start, stop):
         least = np.inf
         for column in range(centroids.shape[0]):
-            value = squared_difference(x, i, centroids, column, cuts, stack)
+            value = total(x, i, centroids, column, cuts, stack, True)
             if value < least:
                 least, labels[i] = value, column
 

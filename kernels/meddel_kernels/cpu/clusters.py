@@ -11,7 +11,7 @@ from meddel_kernels.cpu.llvm import TILE
 from meddel_kernels.cpu.pca import ROWS, principal_directions
 from meddel_kernels.cpu.screen import Screen, centre_of, empty_screen, fill
 from meddel_kernels.cpu.threads import one_blas_thread, share_out
-from meddel_kernels.cpu.unit_rows import Unit, empty_unit, least_length, lengths, norms, regular
+from meddel_kernels.cpu.unit_rows import SHORTEST, Unit, empty_unit, lengths, norms, regular
 
 LARGE = 2048  # rows: smaller clusters are one thread's work
 WIDTH = 128
@@ -72,7 +72,7 @@ def _prepared(x: np.ndarray, rows: np.ndarray, threads: int, threshold: float | 
     """
     m, d = len(rows), x.shape[1]
     u, good = empty_unit(x, rows, plan(d)), []
-    share_out(lambda first, last: good.append(lengths(u, first, last, least_length(x))), m, _BLOCK, threads)
+    share_out(lambda first, last: good.append(lengths(u, first, last, SHORTEST[x.dtype])), m, _BLOCK, threads)
     if not all(good):
         return None
     share_out(lambda first, last: norms(u, first, last), m, _BLOCK, threads)

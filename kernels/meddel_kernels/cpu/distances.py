@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from meddel_kernels.cpu.exact import DEPTH, squared_difference
+from meddel_kernels.cpu.exact import DEPTH, total
 from meddel_kernels.cpu.llvm import njit, njit_raw
 from meddel_kernels.cpu.quantize import ROUNDING
 from meddel_kernels.cpu.refine import Table
@@ -38,7 +38,7 @@ def squares(
     """Write the exact squared distances of rows `start` to `stop` to their centroids into `out`, float64 [n]."""
     stack = np.empty(DEPTH)
     for i in range(start, stop):
-        out[i] = squared_difference(x, i, centroids, labels[i], cuts, stack)
+        out[i] = total(x, i, centroids, labels[i], cuts, stack, True)
 
 
 @njit_raw()
@@ -59,7 +59,7 @@ def min_distance(
             both = codes.square[i] + codes.square[index]
             if both * (1 - ROUNDING) - 2.0 * (half + slack) > squares[i] * factor * factor + lost:
                 continue
-        squares[i] = min(squares[i], squared_difference(t.x, i, t.x, index, t.cuts, stack))
+        squares[i] = min(squares[i], total(t.x, i, t.x, index, t.cuts, stack, True))
 
 
 @njit_raw(fastmath=True)

@@ -42,38 +42,28 @@ def plan(d: int) -> np.ndarray:
 
 
 @njit_raw()
-def squared_difference(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.ndarray, stack: np.ndarray) -> float:
-    """Return the squared distance of row `i` of `a` [n, d] to row `j` of `b` [m, d].
+def total(
+    a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.ndarray, stack: np.ndarray, difference: bool
+) -> float:  # fmt: skip
+    """Return the squared distance (`difference`) or the product of row `i` of `a` [n, d] and row `j` of `b` [m, d].
 
     `cuts` is ``plan(d)``, `stack` a workspace for its sums: float64 [DEPTH].
     """
-    return _sum(a, i, b, j, cuts, stack, True)
-
-
-@njit_raw()
-def product(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.ndarray, stack: np.ndarray) -> float:
-    """Return the product of row `i` of `a` [n, d] and row `j` of `b` [m, d]; the rest as for `squared_difference`."""
-    return _sum(a, i, b, j, cuts, stack, False)
-
-
-@njit_raw()
-def _sum(a: np.ndarray, i: int, b: np.ndarray, j: int, cuts: np.ndarray, stack: np.ndarray, difference: bool) -> float:
-    """Add up the pieces of `cuts`: squared differences, or products."""
     top = 0
     for piece in range(cuts.shape[0]):
         start, stop = cuts[piece, 0], cuts[piece, 1]
         whole = (stop - start) // SUMS * SUMS
-        total = 0.0
+        value = 0.0
         if whole and difference:
-            total = sum_of_squares(a, i, b, j, start, whole)
+            value = sum_of_squares(a, i, b, j, start, whole)
         elif whole:
-            total = sum_of_products(a, i, b, j, start, whole)
+            value = sum_of_products(a, i, b, j, start, whole)
         for column in range(start + whole, stop):
             x, y = np.float64(a[i, column]), np.float64(b[j, column])
-            total += (x - y) * (x - y) if difference else x * y
+            value += (x - y) * (x - y) if difference else x * y
         for _ in range(cuts[piece, 2]):
             top -= 1
-            total = stack[top] + total
-        stack[top] = total
+            value = stack[top] + value
+        stack[top] = value
         top += 1
     return stack[0]

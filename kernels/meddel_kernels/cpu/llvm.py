@@ -1,21 +1,5 @@
 """What is written as LLVM instructions, because LLVM does not find it in a plain loop; no C compiler is needed.
 
-- `multiply`, the arithmetic of every screen: ``out[r, c] = sum_j a[r, j] * (b[c, j] + 128)``, int8 rows a times a tile
-  of 64 rows b, packed four values at a time as unsigned bytes, because ``vpdpbusd`` multiplies unsigned by signed.
-  Whoever reads `out` subtracts ``128 * sum_j a[r, j]``. Six rows meet a stripe of the tile as wide as the registers
-  allow: with AVX-512 the whole tile (24 accumulators, 4 loads and a broadcast fill 32 registers of 16 numbers), else a
-  quarter of it or less. What multiplies four bytes depends on the processor (one core of a Zen 5, d = 768; float32 BLAS
-  does 128 Gop/s there):
-
-  | has | four products and their sum by | numbers at a time | Gop/s |
-  | --- | --- | --- | ---: |
-  | AVX-512 VNNI | ``vpdpbusd`` | 16 | 1042 |
-  | AVX-VNNI (laptops, mostly) | ``vpdpbusd`` | 8 | 525 |
-  | AVX2 | ``vpmaddwd``, twice: bytes of even and of odd places as 16-bit numbers | 8 | 175 |
-  | SSE2 (any x86) | ``pmaddwd``, the same | 4 | 67 |
-  | Arm I8MM | ``usdot`` (compiled in the tests, not run) | 4 | |
-  | anything else | shifts and 32-bit products | 4 | |
-
 - `filter_bounds` and `largest_bound`: bounds from a row's products and their comparison, sixteen columns at a time, and
   one compressing store where some hold. 0.1 us for a thousand columns; a plain loop takes 0.54.
 - `reaching`: the same for a tile of 64 columns, whose answer is 64 bits.
@@ -38,50 +22,34 @@ from numba.extending import intrinsic
 
 njit = partial(numba.njit, cache=True, nogil=True)
 njit_raw = partial(njit, _nrt=False)
-"""Without reference counts: a function that is called for each row with tuples of arrays counts some thirty, 1.5 us.
-
-Such a function can't allocate; its caller passes a workspace.
-"""
+"""Without reference counts, which take 1.5 us a call with tuples of arrays; the caller brings a workspace along."""
 
 _GIVEN = config.CPU_FEATURES if config.CPU_FEATURES is not None else codegen.get_host_cpu_features()
 FEATURES = frozenset(name[1:] for name in _GIVEN.split(",") if name.startswith("+"))
 """LLVM's names of what compiled code may use, less than there is if ``NUMBA_CPU_FEATURES`` says so."""
 
-ROWS = 6  # of `multiply`: arrays go on for so many rows more than are asked for
+ROWS = 6  # of `microkernel.multiply`: arrays go on for so many rows more than are asked for
 TILE = 64
 LANES = 16
 SUMS = 8
-if "avx512vnni" in FEATURES:
-    _WIDE, _VECTORS, INSTRUCTION = 16, 4, "llvm.x86.avx512.vpdpbusd.512"
-elif "avxvnni" in FEATURES:
-    _WIDE, _VECTORS, INSTRUCTION = 8, 2, "llvm.x86.avx512.vpdpbusd.256"
-elif "avx2" in FEATURES:
-    _WIDE, _VECTORS, INSTRUCTION = 8, 2, "llvm.x86.avx2.pmadd.wd"
-elif "sse2" in FEATURES:
-    _WIDE, _VECTORS, INSTRUCTION = 4, 2, "llvm.x86.sse2.pmadd.wd"
-elif "i8mm" in FEATURES:
-    _WIDE, _VECTORS, INSTRUCTION = 4, 4, "llvm.aarch64.neon.usdot.v4i32.v16i8"
-else:
-    _WIDE, _VECTORS, INSTRUCTION = 4, 2, ""
-_STRIPE = _WIDE * _VECTORS
 
-_BIT, _WORD, _LONG, _REAL, _DOUBLE = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
-_WORDS, _REALS = ir.VectorType(_WORD, LANES), ir.VectorType(_REAL, LANES)
-_DOUBLES, _VECTOR = ir.VectorType(_DOUBLE, SUMS), ir.VectorType(_WORD, _WIDE)
+_BIT, WORD, LONG, _REAL, _DOUBLE = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
+_WORDS, _REALS = ir.VectorType(WORD, LANES), ir.VectorType(_REAL, LANES)
+_DOUBLES = ir.VectorType(_DOUBLE, SUMS)
 
 Build = Callable[..., list[ir.Value]]
 
 
-def _loop(builder: ir.IRBuilder, stop: ir.Value, step: int, carried: Sequence[ir.Value], body: Build) -> list[ir.Value]:
+def loop(builder: ir.IRBuilder, stop: ir.Value, step: int, carried: Sequence[ir.Value], body: Build) -> list[ir.Value]:
     """Call ``body(index, values)`` with index 0, `step`, ... below `stop` (above 0); return what it carried last."""
     entry, loop, done = builder.block, builder.append_basic_block("loop"), builder.append_basic_block("done")
     builder.branch(loop)
     builder.position_at_end(loop)
-    index, values = builder.phi(_LONG), [builder.phi(value.type) for value in carried]
-    for phi, value in zip((index, *values), (_LONG(0), *carried), strict=True):
+    index, values = builder.phi(LONG), [builder.phi(value.type) for value in carried]
+    for phi, value in zip((index, *values), (LONG(0), *carried), strict=True):
         phi.add_incoming(value, entry)
     results = body(index, values)
-    following = builder.add(index, _LONG(step))
+    following = builder.add(index, LONG(step))
     for phi, value in zip((index, *values), (following, *results), strict=True):
         phi.add_incoming(value, builder.block)
     builder.cbranch(builder.icmp_signed("<", following, stop), loop, done)
@@ -89,30 +57,32 @@ def _loop(builder: ir.IRBuilder, stop: ir.Value, step: int, carried: Sequence[ir
     return results
 
 
-def _spread(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+def spread(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
     """Return a vector of equal values."""
-    single = builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, _WORD(0))
-    return builder.shuffle_vector(single, single, ir.Constant(ir.VectorType(_WORD, lanes), [0] * lanes))
+    single = builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, WORD(0))
+    return builder.shuffle_vector(single, single, ir.Constant(ir.VectorType(WORD, lanes), [0] * lanes))
 
 
 def _place(builder: ir.IRBuilder, base: ir.Value, at: ir.Value | int, kind: ir.Type) -> ir.Value:
     """Return a pointer to a `kind`, `at` bytes from an address, or `at` elements from a pointer."""
-    if base.type == _LONG:
-        return builder.inttoptr(builder.add(base, at if isinstance(at, ir.Value) else _LONG(at)), kind.as_pointer())
-    return builder.bitcast(builder.gep(base, [at if isinstance(at, ir.Value) else _LONG(at)]), kind.as_pointer())
+    if base.type == LONG:
+        return builder.inttoptr(builder.add(base, at if isinstance(at, ir.Value) else LONG(at)), kind.as_pointer())
+    return builder.bitcast(builder.gep(base, [at if isinstance(at, ir.Value) else LONG(at)]), kind.as_pointer())
 
 
-def _load(builder: ir.IRBuilder, base: ir.Value, at: ir.Value | int, kind: ir.Type) -> ir.Value:
+def load(builder: ir.IRBuilder, base: ir.Value, at: ir.Value | int, kind: ir.Type) -> ir.Value:
+    """Load a `kind`, `at` bytes from an address, or `at` elements from a pointer."""
     value = builder.load(_place(builder, base, at, kind))
     value.align = 1
     return value
 
 
-def _store(builder: ir.IRBuilder, value: ir.Value, base: ir.Value, at: ir.Value | int) -> None:
+def store(builder: ir.IRBuilder, value: ir.Value, base: ir.Value, at: ir.Value | int) -> None:
+    """Store a value in such a place."""
     builder.store(value, _place(builder, base, at, value.type)).align = 1
 
 
-def _call(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.Value]) -> ir.Value:
+def call(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.Value]) -> ir.Value:
     """Call one of LLVM's own functions."""
     kind = ir.FunctionType(result, [argument.type for argument in arguments])
     return builder.call(builder.module.globals.get(name) or ir.Function(builder.module, kind, name), arguments)
@@ -120,82 +90,6 @@ def _call(builder: ir.IRBuilder, name: str, result: ir.Type, arguments: list[ir.
 
 def _data(context, builder: ir.IRBuilder, signature, arguments, number: int) -> ir.Value:
     return context.make_array(signature.args[number])(context, builder, arguments[number]).data
-
-
-@intrinsic
-def _stripe(typing, a, stride, tile, quads, out, out_stride):
-    """Multiply ROWS rows at address `a` with the stripe at address `tile` into int32 at address `out`."""
-    signature = types.void(types.uintp, types.intp, types.uintp, types.intp, types.uintp, types.intp)
-    return signature, stripe_code
-
-
-def stripe_code(context, builder, signature, arguments):
-    a, stride, tile, quads, out, out_stride = arguments
-    split, multiplied = _arithmetic(builder)
-
-    def body(quad: ir.Value, sums: list[ir.Value]) -> list[ir.Value]:
-        start = builder.add(tile, builder.mul(quad, _LONG(4 * TILE)))
-        columns = [split(_load(builder, start, 4 * _WIDE * v, _VECTOR), False) for v in range(_VECTORS)]
-        totals = []
-        for row in range(ROWS):
-            address = builder.add(a, builder.mul(stride, _LONG(row)))
-            four = _load(builder, address, builder.shl(quad, _LONG(2)), _WORD)
-            spread = split(_spread(builder, four, _WIDE), True)
-            totals += [multiplied(sums[row * _VECTORS + v], columns[v], spread) for v in range(_VECTORS)]
-        return totals
-
-    totals = _loop(builder, quads, 1, [ir.Constant(_VECTOR, [0] * _WIDE)] * (ROWS * _VECTORS), body)
-    for row in range(ROWS):
-        base = builder.add(out, builder.mul(out_stride, _LONG(4 * row)))
-        for v in range(_VECTORS):
-            _store(builder, totals[row * _VECTORS + v], base, 4 * _WIDE * v)
-    return context.get_dummy_value()
-
-
-def _arithmetic(builder: ir.IRBuilder) -> tuple[Build, Callable[..., ir.Value]]:
-    """Return what splits words of four bytes (signed or not) into factors, and what adds products of such factors."""
-    if "vpdpbusd" in INSTRUCTION or "usdot" in INSTRUCTION:
-        kind = _VECTOR if "vpdpbusd" in INSTRUCTION else ir.VectorType(ir.IntType(8), 4 * _WIDE)
-        return (
-            lambda words, signed: [builder.bitcast(words, kind)],
-            lambda total, b, a: _call(builder, INSTRUCTION, _VECTOR, [total, b[0], a[0]]),
-        )
-    halves = ir.VectorType(ir.IntType(16), 2 * _WIDE)
-
-    def factors(words: ir.Value, signed: bool) -> list[ir.Value]:
-        shift = builder.ashr if signed else builder.lshr
-        if INSTRUCTION:
-            odd, eight = builder.bitcast(words, halves), ir.Constant(halves, [8] * (2 * _WIDE))
-            return [shift(builder.shl(odd, eight), eight), shift(odd, eight)]
-        lifts = [ir.Constant(_VECTOR, [24 - 8 * place] * _WIDE) for place in range(4)]
-        return [shift(builder.shl(words, lift), ir.Constant(_VECTOR, [24] * _WIDE)) for lift in lifts]
-
-    def added(total: ir.Value, b: list[ir.Value], a: list[ir.Value]) -> ir.Value:
-        for left, right in zip(b, a, strict=True):
-            product = _call(builder, INSTRUCTION, _VECTOR, [left, right]) if INSTRUCTION else builder.mul(left, right)
-            total = builder.add(total, product)
-        return total
-
-    return factors, added
-
-
-@njit_raw()
-def multiply(a: np.ndarray, start: int, stop: int, tiles: np.ndarray, first: int, last: int, out: np.ndarray) -> None:
-    """Write the products of rows `start` to `stop` of `a` with tiles `first` to `last` into the head of `out`.
-
-    `a` is int8 [rows, d], rows contiguous, d a multiple of 4; `tiles` uint8 [., d / 4, 64, 4]. Both `a` and `out`
-    (int32, ``64 * (last - first)`` columns) go on for up to five rows more than asked for.
-    """
-    stride, quads = a.shape[1], a.shape[1] // 4
-    for tile in range(first, last):
-        address = tiles.ctypes.data + np.intp(tile) * quads * TILE * 4
-        for row in range(start, stop, ROWS):
-            place = np.intp(row - start) * out.shape[1] + (tile - first) * TILE
-            for stripe in range(0, TILE, _STRIPE):
-                _stripe(
-                    np.uintp(a.ctypes.data + np.intp(row) * stride), stride, np.uintp(address + 4 * stripe), quads,
-                    np.uintp(out.ctypes.data + 4 * (place + stripe)), out.shape[1],
-                )  # fmt: skip
 
 
 @intrinsic
@@ -214,7 +108,7 @@ def filter_bounds(typing, products, offset, scale, residual, scales, residuals, 
 def _filter_code(context, builder, signature, arguments):
     groups, bound_of = _bounds(context, builder, signature, arguments)
     columns, bounds = (_data(context, builder, signature, arguments, number) for number in (8, 9))
-    limit, lanes = _spread(builder, arguments[7], LANES), ir.Constant(_WORDS, list(range(LANES)))
+    limit, lanes = spread(builder, arguments[7], LANES), ir.Constant(_WORDS, list(range(LANES)))
 
     def body(first: ir.Value, counts: list[ir.Value]) -> list[ir.Value]:
         bound, before = bound_of(first), builder.block
@@ -223,19 +117,19 @@ def _filter_code(context, builder, signature, arguments):
         some, following = builder.append_basic_block("some"), builder.append_basic_block("next")
         builder.cbranch(builder.icmp_unsigned("==", mask, mask.type(0)), following, some)
         builder.position_at_end(some)
-        numbers = builder.add(lanes, _spread(builder, builder.trunc(first, _WORD), LANES))
+        numbers = builder.add(lanes, spread(builder, builder.trunc(first, WORD), LANES))
         for base, value, kind in ((columns, numbers, "i32"), (bounds, bound, "f32")):
             place = builder.gep(base, [counts[0]])
-            _call(builder, f"llvm.masked.compressstore.v{LANES}{kind}", ir.VoidType(), [value, place, holds])
-        longer = builder.add(counts[0], builder.zext(builder.ctpop(mask), _LONG))
+            call(builder, f"llvm.masked.compressstore.v{LANES}{kind}", ir.VoidType(), [value, place, holds])
+        longer = builder.add(counts[0], builder.zext(builder.ctpop(mask), LONG))
         builder.branch(following)
         builder.position_at_end(following)
-        total = builder.phi(_LONG)
+        total = builder.phi(LONG)
         total.add_incoming(counts[0], before)
         total.add_incoming(longer, some)
         return [total]
 
-    return _loop(builder, groups, LANES, [_LONG(0)], body)[0]
+    return loop(builder, groups, LANES, [LONG(0)], body)[0]
 
 
 @intrinsic
@@ -250,13 +144,13 @@ def _largest_code(context, builder, signature, arguments):
     columns, bound_of = _bounds(context, builder, signature, arguments)
 
     def body(first: ir.Value, kept: list[ir.Value]) -> list[ir.Value]:
-        bound, number = bound_of(first), _spread(builder, builder.trunc(first, _WORD), LANES)
+        bound, number = bound_of(first), spread(builder, builder.trunc(first, WORD), LANES)
         larger = builder.fcmp_ordered(">", bound, kept[0])
         return [builder.select(larger, bound, kept[0]), builder.select(larger, number, kept[1])]
 
     start = [ir.Constant(_REALS, [-3e38] * LANES), ir.Constant(_WORDS, [0] * LANES)]
-    for value, number in zip(_loop(builder, columns, LANES, start, body), (8, 7), strict=True):
-        _store(builder, value, _data(context, builder, signature, arguments, number), 0)
+    for value, number in zip(loop(builder, columns, LANES, start, body), (8, 7), strict=True):
+        store(builder, value, _data(context, builder, signature, arguments, number), 0)
     return context.get_dummy_value()
 
 
@@ -264,13 +158,13 @@ def _bounds(context, builder, signature, arguments) -> tuple[ir.Value, Callable[
     """Return the number of columns, and what gives the bounds of 16 of them."""
     shape = context.make_array(signature.args[0])(context, builder, arguments[0]).shape
     products, scales, residuals, halves = (_data(context, builder, signature, arguments, n) for n in (0, 4, 5, 6))
-    shift, scale, residual = (_spread(builder, value, LANES) for value in arguments[1:4])
+    shift, scale, residual = (spread(builder, value, LANES) for value in arguments[1:4])
 
     def bound(first: ir.Value) -> ir.Value:
-        whole = builder.sitofp(builder.sub(_load(builder, products, first, _WORDS), shift), _REALS)
-        along = builder.fmul(whole, builder.fmul(scale, _load(builder, scales, first, _REALS)))
-        both = builder.fadd(along, builder.fmul(residual, _load(builder, residuals, first, _REALS)))
-        return builder.fsub(both, _load(builder, halves, first, _REALS))
+        whole = builder.sitofp(builder.sub(load(builder, products, first, _WORDS), shift), _REALS)
+        along = builder.fmul(whole, builder.fmul(scale, load(builder, scales, first, _REALS)))
+        both = builder.fadd(along, builder.fmul(residual, load(builder, residuals, first, _REALS)))
+        return builder.fsub(both, load(builder, halves, first, _REALS))
 
     return cgutils.unpack_tuple(builder, shape, 1)[0], bound
 
@@ -302,16 +196,16 @@ def reaching(typing, products, scales, residuals, offsets, least, shift, scale, 
 
 def _reaching_code(context, builder, signature, arguments):
     data = [_data(context, builder, signature, arguments, number) for number in range(5)]
-    shift, scale, residual, alone = (_spread(builder, argument, LANES) for argument in arguments[5:])
-    mask, fused = _LONG(0), ["contract"]
+    shift, scale, residual, alone = (spread(builder, argument, LANES) for argument in arguments[5:])
+    mask, fused = LONG(0), ["contract"]
     for first in range(0, TILE, LANES):
-        whole, *parts = (_load(builder, data[n], first, _REALS if n else _WORDS) for n in range(5))
+        whole, *parts = (load(builder, data[n], first, _REALS if n else _WORDS) for n in range(5))
         product = builder.sitofp(builder.sub(whole, shift), _REALS)
         bound = builder.fadd(parts[2], alone)
         bound = builder.fadd(bound, builder.fmul(residual, parts[1], flags=fused), flags=fused)
         bound = builder.fadd(bound, builder.fmul(product, builder.fmul(scale, parts[0]), flags=fused), flags=fused)
         reached = builder.bitcast(builder.fcmp_ordered(">=", bound, parts[3]), ir.IntType(LANES))
-        mask = builder.or_(mask, builder.shl(builder.zext(reached, _LONG), _LONG(first)))
+        mask = builder.or_(mask, builder.shl(builder.zext(reached, LONG), LONG(first)))
     return mask
 
 
@@ -344,8 +238,8 @@ def _sums_code(difference: bool, context, builder, signature, arguments):
         return [builder.fadd(running[0], builder.fmul(apart or left, apart or right))]
 
     rows = row(0), row(2)
-    total = _loop(builder, arguments[5], SUMS, [ir.Constant(_DOUBLES, [0.0] * SUMS)], body)[0]
-    sums = [builder.extract_element(total, _WORD(lane)) for lane in range(SUMS)]
+    total = loop(builder, arguments[5], SUMS, [ir.Constant(_DOUBLES, [0.0] * SUMS)], body)[0]
+    sums = [builder.extract_element(total, WORD(lane)) for lane in range(SUMS)]
     while len(sums) > 1:
         sums = [builder.fadd(sums[i], sums[i + 1]) for i in range(0, len(sums), 2)]
     return sums[0]
@@ -354,8 +248,8 @@ def _sums_code(difference: bool, context, builder, signature, arguments):
 def _wide(builder: ir.IRBuilder, base: ir.Value, at: ir.Value, narrow: bool) -> ir.Value:
     """Load eight values as float64."""
     if not narrow:
-        return _load(builder, base, at, _DOUBLES)
-    return builder.fpext(_load(builder, base, at, ir.VectorType(_REAL, SUMS)), _DOUBLES)
+        return load(builder, base, at, _DOUBLES)
+    return builder.fpext(load(builder, base, at, ir.VectorType(_REAL, SUMS)), _DOUBLES)
 
 
 @intrinsic
@@ -365,18 +259,18 @@ def quotients(typing, source, target, by, inverse, count):
 
     def generate(context, builder, signature, arguments):
         data = [_data(context, builder, signature, arguments, number) for number in range(2)]
-        by, inverse = (_spread(builder, value, SUMS) for value in arguments[2:4])
+        by, inverse = (spread(builder, value, SUMS) for value in arguments[2:4])
 
         def body(at: ir.Value, _: list[ir.Value]) -> list[ir.Value]:
             value = _wide(builder, data[0], at, signature.args[0].dtype == types.float32)
             quotient, name = builder.fmul(value, inverse), f"llvm.fma.v{SUMS}f64"
             for _step in range(2):
-                rest = _call(builder, name, _DOUBLES, [builder.fneg(quotient), by, value])
-                quotient = _call(builder, name, _DOUBLES, [rest, inverse, quotient])
-            _store(builder, quotient, data[1], at)
+                rest = call(builder, name, _DOUBLES, [builder.fneg(quotient), by, value])
+                quotient = call(builder, name, _DOUBLES, [rest, inverse, quotient])
+            store(builder, quotient, data[1], at)
             return []
 
-        _loop(builder, arguments[4], SUMS, [], body)
+        loop(builder, arguments[4], SUMS, [], body)
         return context.get_dummy_value()
 
     return signature, generate
@@ -387,7 +281,7 @@ def magnitude(typing, value):
     """Return the bits of a float64 without its sign, as a whole number: the larger number has the larger bits."""
 
     def generate(context, builder, signature, arguments):
-        return builder.and_(builder.bitcast(arguments[0], _LONG), _LONG(2**63 - 1))
+        return builder.and_(builder.bitcast(arguments[0], LONG), LONG(2**63 - 1))
 
     return types.int64(types.float64), generate
 

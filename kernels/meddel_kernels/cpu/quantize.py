@@ -51,7 +51,7 @@ class Basis(NamedTuple):
 class Codes(NamedTuple):
     """n rows in int8."""
 
-    q: np.ndarray  # int8 [n + 6, l]: l is a multiple of 4; six rows more are for `llvm.multiply`
+    q: np.ndarray  # int8 [n + 6, l]: l is a multiple of 4; six rows more are for `microkernel.multiply`
     total: np.ndarray  # int32 [n]: sums of the rows of q
     scale: np.ndarray  # float32 [n]: s
     length: np.ndarray  # float32 [n]: an upper bound of |s q|

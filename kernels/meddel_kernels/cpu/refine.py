@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from meddel_kernels.cpu.bounds import FAR, LISTED
-from meddel_kernels.cpu.exact import DEPTH, squared_difference
+from meddel_kernels.cpu.exact import DEPTH, total
 from meddel_kernels.cpu.llvm import LANES, ROWS, TILE, njit_raw
 from meddel_kernels.cpu.quantize import ROUNDING, Basis, Codes, pack, quantize
 
@@ -166,7 +166,7 @@ def _decide(t: Table, c: Centroids, count: int, most: float, i: int, work: Works
     least, winner = np.inf, -1
     for at in range(count):
         if work.distance[at] >= 0 and work.low[at] <= most:
-            value = squared_difference(t.x, i, c.exact, work.columns[at], t.cuts, work.stack)
+            value = total(t.x, i, c.exact, work.columns[at], t.cuts, work.stack, True)
             if value < least or (value == least and work.columns[at] < work.columns[winner]):
                 least, winner = value, at
     return winner

@@ -33,7 +33,8 @@ import numpy as np
 
 from meddel_kernels.cpu.clusters import over_clusters
 from meddel_kernels.cpu.exact import plan
-from meddel_kernels.cpu.llvm import TILE, lowest, multiply, njit, njit_raw
+from meddel_kernels.cpu.llvm import TILE, lowest, njit, njit_raw
+from meddel_kernels.cpu.microkernel import multiply
 from meddel_kernels.cpu.screen import Screen, UnitCodes, copied, copy_row, cosine_error
 from meddel_kernels.cpu.threads import share_out
 from meddel_kernels.cpu.tile import (
@@ -45,7 +46,7 @@ from meddel_kernels.cpu.tile import (
     reaching,
     small_cluster,
 )
-from meddel_kernels.cpu.unit_rows import Unit, cosine32, cosine64, least_length
+from meddel_kernels.cpu.unit_rows import SHORTEST, Unit, cosine32, cosine64
 
 CHUNK = 1020
 PENDING = 32
@@ -72,7 +73,7 @@ def row_max(
     """Do what ``cosine.row_max`` does."""
 
     def whole(x: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        return row_max_clusters(x, order, offsets, numbers, plan(x.shape[1]), least_length(x), cosine, partner)
+        return row_max_clusters(x, order, offsets, numbers, plan(x.shape[1]), SHORTEST[x.dtype], cosine, partner)
 
     def large(u: Unit, s: Screen) -> None:
         rows = different(u, s)

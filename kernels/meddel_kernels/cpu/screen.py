@@ -35,7 +35,7 @@ class UnitCodes(NamedTuple):
     """f unit rows in int8."""
 
     position: np.ndarray  # int64 [f]: in the cluster, ascending
-    q: np.ndarray  # int8 [f + 6, l]: l is a multiple of 4; six rows more are for `llvm.multiply`
+    q: np.ndarray  # int8 [f + 6, l]: l is a multiple of 4; six rows more are for `microkernel.multiply`
     shift: np.ndarray  # int32 [f]: 128 times the sums of the rows of q
     scale: np.ndarray  # float32 [f]: s
     length: np.ndarray  # float32 [f]: |s q|
@@ -48,7 +48,7 @@ class Screen(NamedTuple):
     """A cluster of m rows as its screen sees it."""
 
     codes: UnitCodes  # of all m rows
-    tiles: np.ndarray  # uint8 [ceil(m / 64), l / 4, 64, 4]: the same q, packed as columns for `llvm.multiply`
+    tiles: np.ndarray  # uint8 [ceil(m / 64), l / 4, 64, 4]: the same q, packed as columns for `microkernel.multiply`
     slack: np.ndarray  # float32 [1]: b
 
 

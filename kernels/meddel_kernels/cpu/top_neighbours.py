@@ -28,11 +28,12 @@ import numpy as np
 
 from meddel_kernels.cpu.clusters import over_clusters
 from meddel_kernels.cpu.exact import plan
-from meddel_kernels.cpu.llvm import TILE, lowest, multiply, njit, njit_raw
+from meddel_kernels.cpu.llvm import TILE, lowest, njit, njit_raw
+from meddel_kernels.cpu.microkernel import multiply
 from meddel_kernels.cpu.screen import Screen, cosine_error
 from meddel_kernels.cpu.threads import share_out
 from meddel_kernels.cpu.tile import CHUNK, Workspace, new_workspace, open_tile, reaching, small_cluster
-from meddel_kernels.cpu.unit_rows import Unit, cosine32, cosine64, least_length
+from meddel_kernels.cpu.unit_rows import SHORTEST, Unit, cosine32, cosine64
 
 
 def top_neighbours(
@@ -42,7 +43,7 @@ def top_neighbours(
     """Do what ``cosine.top_neighbours_defined`` does."""
 
     def whole(x: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-        return top_clusters(x, order, offsets, numbers, plan(x.shape[1]), least_length(x), cosine, neighbour)
+        return top_clusters(x, order, offsets, numbers, plan(x.shape[1]), SHORTEST[x.dtype], cosine, neighbour)
 
     def large(u: Unit, s: Screen) -> None:
         def tiles(first: int, last: int) -> None:

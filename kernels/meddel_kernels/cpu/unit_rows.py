@@ -20,11 +20,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from meddel_kernels.cpu.exact import DEPTH, product
+from meddel_kernels.cpu.exact import DEPTH, total
 from meddel_kernels.cpu.llvm import FEATURES, SUMS, TILE, njit, njit_raw, quotients
 
 HAS_FMA = "fma" in FEATURES
-_LEAST = {np.dtype(np.float32): 2.0**-60, np.dtype(np.float64): 2.0**-500}
+SHORTEST = {np.dtype(np.float32): 2.0**-60, np.dtype(np.float64): 2.0**-500}  # of lengths beside 0, by the contract
 
 
 class Unit(NamedTuple):
@@ -57,11 +57,6 @@ def regular(x: np.ndarray) -> np.ndarray:
     return wide
 
 
-def least_length(x: np.ndarray) -> float:
-    """Return the least length that rows of x may have beside 0."""
-    return _LEAST[x.dtype]
-
-
 @njit()
 def empty_unit(x: np.ndarray, rows: np.ndarray, cuts: np.ndarray) -> Unit:
     """Return the unit rows of a cluster, for `lengths` to fill."""
@@ -77,7 +72,7 @@ def new_exact(d: int) -> Exact:
 
 @njit()
 def lengths(u: Unit, first: int, last: int, least: float) -> bool:
-    """Fill `inverse` for positions `first` to `last`; return whether the contract holds (`least` as by its name)."""
+    """Fill `inverse` for positions `first` to `last`; return whether the contract holds (`least` from SHORTEST)."""
     good = True
     for at in range(first, last):
         length = np.sqrt(_square(u.x, u.rows[at]))
@@ -113,11 +108,11 @@ def cosine64(u: Unit, e: Exact, i: int, j: int) -> float:
         _unit_row(u, j, e.columns, slot, e.stack)
         e.held[slot] = j
     if e.held[i % TILE] == i:
-        return min(1.0, max(-1.0, product(e.columns, i % TILE, e.columns, slot, u.cuts, e.stack)))
+        return min(1.0, max(-1.0, total(e.columns, i % TILE, e.columns, slot, u.cuts, e.stack, False)))
     if e.held[TILE] != i:
         _unit_row(u, i, e.row, 0, e.stack)
         e.held[TILE] = i
-    return min(1.0, max(-1.0, product(e.row, 0, e.columns, slot, u.cuts, e.stack)))
+    return min(1.0, max(-1.0, total(e.row, 0, e.columns, slot, u.cuts, e.stack, False)))
 
 
 @njit_raw()
@@ -128,7 +123,7 @@ def _unit_row(u: Unit, at: int, out: np.ndarray, slot: int, stack: np.ndarray) -
         most = largest(u.x[row])
         peak = most if most > 0 else 1.0
         _divide(u.x, row, peak, out, slot, u.x.itemsize == 4)
-        norm = np.sqrt(product(out, slot, out, slot, u.cuts, stack))
+        norm = np.sqrt(total(out, slot, out, slot, u.cuts, stack, False))
         u.peak[at] = peak
         u.norm[at] = norm if norm > 0 else 1.0
     else:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from compendium.figures import style
 from compendium.questions import best_ratio, quality
-from compendium.questions.saturation import Fit
+from compendium.questions.best_ratio import Fit
 from meddel.errors import MedDELError
 
 _DOMAINS = {quality.MEDICAL: style.RED, quality.NATURAL: style.BLUE}
@@ -114,7 +114,7 @@ def probe_scores(table: pd.DataFrame, metric: str = "auc", label: str = "area un
 def planned_hours(plans: dict[int, pd.DataFrame], measured_rows: int) -> Figure:
     """Draw the hours of each stage against the number of rows, both logarithmic.
 
-    `plans` maps a number of rows to its plan (`meddel.scale.planning.plan`); only `measured_rows` were measured, the
+    `plans` maps a number of rows to its plan (`compendium.scaling.plan`); only `measured_rows` were measured, the
     rest of each line is extrapolated.
     """
     rows = sorted(plans)

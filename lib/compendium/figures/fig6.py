@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -13,10 +14,11 @@ from compendium.figures import style
 def fig6(results: pd.DataFrame | None = None) -> Figure:
     """Draw one heat map of train set x test set per selection and ratio, random and all images in the upper row.
 
-    `results` has selector, ratio, train_dataset, test_dataset and miou (fractions; one value a pair, such as the mean
-    over seeds); without it the paper's values are drawn. A title holds the mean over the pairs of different sets.
+    `results` are final scores of a run with one head, on the set that was trained on and on others (``set`` is
+    ``"trained>tested"``); without them the paper's values are drawn. A title holds the mean over the pairs of different
+    sets.
     """
-    table = published.fig6() if results is None else results
+    table = published.fig6() if results is None else _pairs(results)
     lines = _lines(table)
     sets = list(dict.fromkeys([*table.train_dataset, *table.test_dataset]))
     low, high = 100 * table.miou.min(), 100 * table.miou.max()
@@ -54,6 +56,14 @@ def fig6(results: pd.DataFrame | None = None) -> Figure:
         f"{len(shown)} heat maps of test mIoU, training set by test set ({', '.join(sets)}). Means over pairs of "
         f"different sets, in %: {'; '.join(sentences)}.",
     )
+
+
+def _pairs(final: pd.DataFrame) -> pd.DataFrame:
+    """Return the mean foreground IoU over seeds of each training and test set, in the columns of `published.fig6`."""
+    means = final.groupby(["selector", "ratio", "set"], as_index=False).foreground_iou.mean()
+    trained, _, tested = means["set"].str.partition(">").T.to_numpy()
+    tested = np.where(tested == "", trained, tested)
+    return means.assign(train_dataset=trained, test_dataset=tested, miou=means.foreground_iou)
 
 
 def _lines(table: pd.DataFrame) -> list[list[tuple[float, str]]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import ipywidgets
 import numpy as np
@@ -13,29 +12,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.decomposition import PCA
 
+from compendium import live
 from compendium.figures import style
-from compendium.live.panel import Panel
 from meddel.errors import MedDELError
-from meddel.select import budget_for
-from meddel.select.ranking import Ranking
+from meddel.select import Ranking, budget_for
 
 Colour = Literal["cluster", "video", "centre", "kept"]
 _MOST_POINTS = 4000
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 
 
-@dataclass(frozen=True)
-class Plane:
-    """Images on the first two principal components of their unit embeddings.
-
-    Attributes
-    ----------
-    rows : int64 [m]
-        Which images: all, or 4,000 of them, evenly spaced.
-    points : float64 [m, 2]
-    shares : float64 [2]
-        Of the variance, fractions.
-    """
+class Plane(NamedTuple):
+    """Some images (`rows`), their `points` on two principal components, and the `shares` of the variance of those."""
 
     rows: np.ndarray
     points: np.ndarray
@@ -43,20 +31,10 @@ class Plane:
 
 
 def plane(embeddings: np.ndarray) -> Plane:
-    """Project embeddings, the same way each time.
+    """Project unit embeddings (float [n, d]) on their first two principal components; 4,000 of them, evenly spaced.
 
-    Principal components, because they are linear: what is far apart on the map is far apart in truth, and a map can be
-    compared with another one. What lies together may still differ in the other dimensions.
-
-    Parameters
-    ----------
-    embeddings : ndarray of float [n, d]
-        n and d at least 2, no row of zeros.
-
-    Raises
-    ------
-    MedDELError
-        There are fewer rows or columns.
+    Principal components are linear: two images which are far apart on the map are far apart in truth. Two that are
+    close may still differ in the other dimensions.
     """
     if embeddings.ndim != 2 or min(embeddings.shape) < 2:
         raise MedDELError(f"no map of embeddings {embeddings.shape}", fix="give 2 or more images and dimensions")
@@ -71,28 +49,9 @@ def plane(embeddings: np.ndarray) -> Plane:
 def map_view(
     shown: Plane, ranking: Ranking, index: pa.Table, *, colour: Colour = "cluster", ratio: float = 0.2
 ) -> Figure:
-    """Draw the map.
+    """Draw the map; the six largest groups get a colour and a shape each, the others are grey.
 
-    Parameters
-    ----------
-    shown : Plane
-    ranking : Ranking
-        Of all n images.
-    index : pyarrow.Table
-        n rows, for ``video`` and ``centre``.
-    colour : {"cluster", "video", "centre", "kept"}
-        The six largest groups get a colour and a shape each, the others are grey.
-    ratio : float
-        Share to keep, in (0, 1].
-
-    Returns
-    -------
-    Figure
-
-    Raises
-    ------
-    MedDELError
-        The colour is unknown, the numbers of rows differ, or the ratio is out of range.
+    `ratio` is the share that is kept, for the colour ``kept``.
     """
     n = index.num_rows
     if len(ranking.order) != n or shown.rows[-1] >= n:
@@ -110,59 +69,54 @@ def map_view(
         axis.tick_params(labelbottom=False, labelleft=False, length=0)
         if drawn:
             figure.legend(loc="outside right upper", fontsize=8, markerscale=1.4)
-        style.message(figure, note)
     spoken = ", ".join(f"{name}: {counts[name]:,}" for name in drawn)
-    return style.describe(
+    return style.finish(
         figure,
+        note,
         f"Scatter plot of {len(shown.rows):,} of {n:,} embeddings on two principal components, which hold "
         f"{shown.shares.sum():.0%} of the variance, by {colour}. {note}. {spoken}.",
     )
 
 
-def map_panel(
+def map_sliders(
     shown: Plane, ranking: Ranking, index: pa.Table, *, colour: Colour = "cluster", ratio: float = 0.2
-) -> Panel:
-    """Return `map_view` with a choice of the colour and a slider of the ratio, which begin at those given."""
+) -> ipywidgets.VBox | None:
+    """Return `map_view` with a choice of the colour and a slider of the ratio; None where nobody can move it."""
+    if not live.attended():
+        return None
+    colours = ipywidgets.ToggleButtons(options=get_args(Colour), value=colour, description="colour by")
+    kept = ipywidgets.FloatSlider(
+        ratio, min=min(0.01, ratio), max=1, step=0.01, description="kept", readout_format=".0%", continuous_update=False
+    )
+    kept.observe(lambda _: setattr(colours, "value", "kept"), "value")
 
-    def view(**settings: object) -> Figure:
-        return map_view(shown, ranking, index, **settings)
+    def view(colour: Colour, ratio: float) -> Figure:
+        return map_view(shown, ranking, index, colour=colour, ratio=ratio)
 
-    def controls() -> dict[str, ipywidgets.DOMWidget]:
-        return {
-            "colour": ipywidgets.ToggleButtons(
-                options=list(get_args(Colour)), value=colour, description="colour by"
-            ),
-            "ratio": ipywidgets.FloatSlider(
-                value=ratio, min=min(0.01, ratio), max=1, step=0.01, description="kept", readout_format=".0%",
-                continuous_update=False,
-            ),
-        }  # fmt: skip
-
-    return Panel(view, controls, sets={"ratio": ("colour", "kept")})
+    return live.with_controls(view, {"colour": colours, "ratio": kept})
 
 
 def _kept(ranking: Ranking, ratio: float) -> tuple[pd.Series, str]:
-    """What became of each image at this ratio, and the figure's message."""
+    """Return what becomes of each image at this ratio, and the figure's message."""
     n = len(ranking.order)
     budget = budget_for(ratio, n)
     fate = np.where(ranking.outlier, "outlier", "not kept").astype(object)
     fate[ranking.order[:budget]] = "kept"
-    return pd.Series(fate), f"{budget:,} of {n:,} images kept, {np.count_nonzero(fate == 'outlier'):,} outliers gone"
+    return pd.Series(fate), f"{budget:,} of {n:,} images kept, {np.count_nonzero(fate == 'outlier'):,} outliers deleted"
 
 
 def _groups(ranking: Ranking, index: pa.Table, colour: str) -> tuple[pd.Series, str]:
-    """The group of each image, None where it is unknown, and the figure's message."""
+    """Return the group of each image, None where it is unknown, and the figure's message."""
+    groups = pd.Series([None] * index.num_rows, dtype=object)
     if colour == "cluster":
         groups = pd.Series([f"cluster {cluster}" for cluster in ranking.cluster], dtype=object)
     elif colour in index.column_names:
         groups = index[colour].to_pandas().astype(object)
-    else:
-        groups = pd.Series([None] * index.num_rows, dtype=object)
     number, known = groups.nunique(), int(groups.notna().sum())
     if not known:
-        return groups, f"No image says its {colour}"
+        return groups, f"The {colour} of no image is known"
     coloured = f"all {number}" if number <= len(style.CLUSTERS) else f"the {len(style.CLUSTERS)} largest of {number}"
-    rest = "" if known == len(groups) else f"; {len(groups) - known:,} of {len(groups):,} images say none"
+    rest = "" if known == len(groups) else f"; {len(groups) - known:,} of {len(groups):,} images have none"
     return groups, f"{colour.capitalize()}s: {coloured} in colour{rest}"
 
 
@@ -178,16 +132,14 @@ def _draw_groups(axis: Axes, shown: Plane, names: np.ndarray, counts: pd.Series)
 
 
 def _draw_kept(axis: Axes, shown: Plane, names: np.ndarray) -> list[str]:
-    """Draw what became of the images, and return what did."""
+    """Draw what becomes of the images, and return the fates that occur."""
     looks = {"not kept": (style.LIGHT, ".", 12), "outlier": (style.RED, "x", 18), "kept": (style.BLUE, "o", 18)}
-    for name, look in looks.items():
-        if (names == name).any():
-            _scatter(axis, shown.points[names == name], *look, name)
-    return [name for name in looks if (names == name).any()]
+    found = [name for name in looks if (names == name).any()]
+    for name in found:
+        _scatter(axis, shown.points[names == name], *looks[name], name)
+    return found
 
 
 def _scatter(axis: Axes, points: np.ndarray, colour: str, marker: str, size: float, label: str | None) -> None:
-    line = 1.0 if marker == "x" else 0.0
-    axis.scatter(
-        points[:, 0], points[:, 1], s=size, color=colour, marker=marker, linewidths=line, label=label, rasterized=True
-    )
+    looks = {"color": colour, "marker": marker, "linewidths": 1.0 if marker == "x" else 0.0, "rasterized": True}
+    axis.scatter(points[:, 0], points[:, 1], s=size, label=label, **looks)

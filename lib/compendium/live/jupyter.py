@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
-import secrets
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,61 +21,36 @@ _NO_NEWS = Path("@jupyterlab", "apputils-extension", "notification.jupyterlab-se
 
 @contextmanager
 def served(folder: Path, patience: float = 270) -> Iterator[tuple[str, str]]:
-    """Serve the notebooks of `folder` while the block runs.
+    """Serve the notebooks in `folder`, and yield the parts of an address before and after a notebook's name.
 
-    Parameters
-    ----------
-    folder : Path
-        JupyterLab sees this folder and what is below.
-    patience : float
-        Seconds that it may take to start.
-
-    Yields
-    ------
-    str, str
-        What an address begins with, such as ``http://127.0.0.1:4567/lab/tree/``, and what it ends with after the
-        notebook's name: the token.
-
-    Raises
-    ------
-    MedDELError
-        It does not answer in time.
+    They are such as ``http://127.0.0.1:4567/lab/tree/`` and the token. It may take `patience` seconds to start.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token = secrets.token_hex(16)
-    with tempfile.TemporaryDirectory(prefix="jupyter-") as own:
-        server = _start(folder, port, token, Path(own))
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1", _CHECK]
+    command += [f"--ServerApp.root_dir={folder.resolve()}", "--LabApp.extension_manager=readonly"]
+    with tempfile.TemporaryDirectory(prefix="jupyter-") as temporary:
+        own = Path(temporary)
+        folders = {f"JUPYTER_{name}": str(own / name) for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")}
+        folders |= {f"JUPYTERLAB_{name}": str(own / name) for name in ("SETTINGS_DIR", "WORKSPACES_DIR")}
+        environment = {**os.environ, **folders, "IPYTHONDIR": str(own / "ipython"), "MEDDEL_PROGRESS": "0"}
+        artefacts.write_json(own / "SETTINGS_DIR" / _NO_NEWS, {"fetchNews": "false"})  # or JupyterLab asks for it
+        with (own / "log").open("w") as log:
+            server = subprocess.Popen(command, cwd=own, env=environment, stdout=log, stderr=log)
         try:
-            _wait(f"http://127.0.0.1:{port}/api/status?token={token}", server, Path(own) / "log", patience)
-            yield f"http://127.0.0.1:{port}/lab/tree/", f"?token={token}"
+            known = _address(own, server, time.monotonic() + patience)
+            yield f"{known['url']}lab/tree/", f"?token={known['token']}"
         finally:
             server.terminate()
             server.wait(60)
 
 
-def _start(folder: Path, port: int, token: str, own: Path) -> subprocess.Popen:
-    folders = {f"JUPYTER_{name}": str(own / name) for name in ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")}
-    folders |= {f"JUPYTERLAB_{name}": str(own / name) for name in ("SETTINGS_DIR", "WORKSPACES_DIR")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1"]
-    command += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0", f"--IdentityProvider.token={token}"]
-    command += [f"--ServerApp.root_dir={folder.resolve()}", "--LabApp.extension_manager=readonly", _CHECK]
-    environment = {**os.environ, **folders, "IPYTHONDIR": str(own / "ipython"), "MEDDEL_PROGRESS": "0"}
-    artefacts.write_json(own / "SETTINGS_DIR" / _NO_NEWS, {"fetchNews": "false"})  # or JupyterLab asks for it
-    with (own / "log").open("w") as log:
-        return subprocess.Popen(command, cwd=own, env=environment, stdout=log, stderr=log)
-
-
-def _wait(url: str, server: subprocess.Popen, log: Path, patience: float) -> None:
-    """Wait until the server answers."""
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    end = time.monotonic() + patience
+def _address(own: Path, server: subprocess.Popen, end: float) -> dict[str, str]:
+    """Return the address and the token which the server writes down as soon as it listens."""
     while time.monotonic() < end and server.poll() is None:
-        try:
-            direct.open(url, timeout=patience).close()
-            return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.2)
-    said = log.read_text(encoding="utf-8").strip().splitlines() or ["nothing"]
+        for path in (own / "RUNTIME_DIR").glob("jpserver-*.json"):
+            try:
+                return json.loads(path.read_text(encoding="utf-8"))
+            except ValueError:
+                pass  # not whole yet
+        time.sleep(0.2)
+    said = (own / "log").read_text(encoding="utf-8").strip().splitlines() or ["nothing"]
     raise MedDELError(f"JupyterLab does not answer; its last words: {said[-1][:200]}", fix="see jupyter lab's own log")

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from compendium import live
 from compendium.figures import style
-from compendium.live.panel import Panel
 from compendium.metrics import COLUMNS, EVERYTHING, checked, stability
 from meddel import wording
 from meddel.errors import MedDELError
@@ -24,23 +24,7 @@ _MOST_ARMS = 16
 
 
 def read_cells(path: Path) -> pd.DataFrame:
-    """Return one's own numbers from a CSV file.
-
-    Parameters
-    ----------
-    path : Path
-        With the columns dataset, selector, ratio and miou, the last two as fractions.
-
-    Returns
-    -------
-    DataFrame
-        `compendium.metrics.COLUMNS`.
-
-    Raises
-    ------
-    MedDELError
-        The file can't be read, is no such table, or as for `scored`.
-    """
+    """Return a user's own numbers from a CSV file with the columns dataset, selector, ratio and miou (fractions)."""
     try:
         cells = checked(pd.read_csv(path))
         normdel(cells.miou, cells.ratio)
@@ -52,25 +36,7 @@ def read_cells(path: Path) -> pd.DataFrame:
 
 
 def scored(cells: pd.DataFrame, alpha: float) -> pd.DataFrame:
-    """Return every cell's NormDEL and which is the best of its set.
-
-    Parameters
-    ----------
-    cells : DataFrame
-        `compendium.metrics.COLUMNS` (fractions).
-    alpha : float
-        Positive.
-
-    Returns
-    -------
-    DataFrame
-        The columns of `cells`, normdel (fraction) and best (bool, one a set; of equal scores the smaller ratio).
-
-    Raises
-    ------
-    MedDELError
-        As for `compendium.metrics.checked` and `meddel.normdel.normdel`.
-    """
+    """Return `COLUMNS` with every cell's normdel, and whether it is the best of its set (of equals the smaller)."""
     table = checked(cells)
     table["normdel"] = normdel(table.miou, table.ratio, alpha)
     table["best"] = False
@@ -79,97 +45,68 @@ def scored(cells: pd.DataFrame, alpha: float) -> pd.DataFrame:
 
 
 def normdel_view(cells: pd.DataFrame, alpha: float = 1.0) -> Figure:
-    """Draw the scores of all cells at one alpha, and how each set's ranking agrees with quality and with the ratio.
+    """Draw the scores of cells (`compendium.metrics.COLUMNS`, at most 16 selectors and ratios) at one alpha.
 
-    Parameters
-    ----------
-    cells : DataFrame
-        `compendium.metrics.COLUMNS` (fractions), of at most 16 selectors and ratios.
-    alpha : float
-        Positive.
-
-    Returns
-    -------
-    Figure
-        Left a table of NormDEL in %, the best of each set framed. Right Kendall's tau of that ranking with the one by
-        mIoU alone and with the one by the smaller ratio alone.
-
-    Raises
-    ------
-    MedDELError
-        There are more selectors and ratios, or as for `scored`.
+    Left is NormDEL in %, the best of each set framed. Right is Kendall's tau of that ranking with the one by mIoU alone
+    and with the one by the smaller ratio alone.
     """
     table = scored(cells, alpha)
-    arms = sorted({(row.ratio, wording.place(row.selector), row.selector) for row in table.itertuples()})
-    if len(arms) > _MOST_ARMS:
-        raise MedDELError(f"{len(arms)} selectors and ratios, and room for {_MOST_ARMS}", fix="show fewer")
-    columns = [(selector, ratio) for ratio, _, selector in arms]
+    columns = sorted({(row.ratio, wording.place(row.selector), row.selector) for row in table.itertuples()})
+    columns = [(selector, ratio) for ratio, _, selector in columns]
+    if len(columns) > _MOST_ARMS:
+        raise MedDELError(f"{len(columns)} selectors and ratios, and room for {_MOST_ARMS}", fix="show fewer")
     named = table.selector[table.selector != EVERYTHING].nunique() > 1
-    labels = [_label(selector, ratio, named) for selector, ratio in columns]
     sets = list(table.dataset.unique())
     agreement = stability(cells, [alpha]).set_index("dataset").loc[sets]
     best = table[table.best].set_index("dataset").loc[sets]
     names = [_label(row.selector, row.ratio, named).replace("\n", " ") for row in best.itertuples()]
+    widths = [max(3, 0.62 * len(columns)), 2.4]
+    size = (max(7.6, 4.6 + 0.62 * len(columns)), 1.7 + 0.34 * len(sets))
     with style.styled():
-        figure, axes = style.new(
-            1, 2, max(7.6, 4.6 + 0.62 * len(columns)), 1.7 + 0.34 * len(sets), sharey=True,
-            gridspec_kw={"width_ratios": [max(3, 0.62 * len(columns)), 2.4]},
-        )  # fmt: skip
-        _draw_scores(axes[0], table, sets, columns, labels)
+        figure, axes = style.new(1, 2, *size, sharey=True, gridspec_kw={"width_ratios": widths})
+        _draw_scores(axes[0], table, sets, columns, named)
         _draw_agreement(axes[1], agreement)
         figure.legend(*axes[1].get_legend_handles_labels(), loc="outside lower right", ncols=2, fontsize=8)
-        style.message(figure, _message(names, agreement, alpha))
     spoken = "; ".join(
         f"{dataset}: {name} with {100 * row.normdel:.2f}, tau {_number(tau.tau_quality)} with mIoU and "
         f"{_number(tau.tau_ratio)} with the ratio"
         for name, (dataset, row), (_, tau) in zip(names, best.iterrows(), agreement.iterrows(), strict=True)
     )
-    return style.describe(
-        figure, f"Table of NormDEL in % at alpha {alpha:.3g}, the best of each set and its rank agreement. {spoken}."
-    )
+    alt = f"Table of NormDEL in % at alpha {alpha:.3g}, the best of each set and its rank agreement. {spoken}."
+    return style.finish(figure, _message(names, agreement, alpha), alt)
 
 
-def normdel_panel(tables: Mapping[str, pd.DataFrame], alpha: float = 1.0) -> Panel:
-    """Return `normdel_view` with a slider of alpha, from 0.01 to 3.2 at least, and a choice among several tables.
-
-    Parameters
-    ----------
-    tables : mapping of str to DataFrame
-        Cells by the name to choose them by; the first is shown first.
-    alpha : float
-        Where the slider begins; positive.
-    """
+def normdel_sliders(tables: Mapping[str, pd.DataFrame], alpha: float = 1.0) -> ipywidgets.VBox | None:
+    """Return `normdel_view` with a slider of alpha and a choice among `tables`; None where nobody can move it."""
+    if not live.attended():
+        return None
+    numbers = ipywidgets.Dropdown(options=list(tables), description="numbers", disabled=len(tables) == 1)
+    least, most = min(-2, math.log10(alpha)), max(0.5, math.log10(alpha))
+    looks = {"description": "alpha", "readout_format": ".3g", "continuous_update": False}
+    slider = ipywidgets.FloatLogSlider(alpha, min=least, max=most, step=0.05, **looks)
 
     def view(numbers: str, alpha: float) -> Figure:
         return normdel_view(tables[numbers], alpha)
 
-    def controls() -> dict[str, ipywidgets.DOMWidget]:
-        return {
-            "numbers": ipywidgets.Dropdown(options=list(tables), description="numbers", disabled=len(tables) == 1),
-            "alpha": ipywidgets.FloatLogSlider(
-                value=alpha, min=min(-2, math.log10(alpha)), max=max(0.5, math.log10(alpha)), step=0.05,
-                description="alpha", readout_format=".3g", continuous_update=False,
-            ),
-        }  # fmt: skip
-
-    return Panel(view, controls)
+    return live.with_controls(view, {"numbers": numbers, "alpha": slider})
 
 
 def _draw_scores(
-    axis: Axes, table: pd.DataFrame, sets: list[str], columns: list[tuple[str, float]], labels: list[str]
+    axis: Axes, table: pd.DataFrame, sets: list[str], columns: list[tuple[str, float]], named: bool
 ) -> None:
     grid = np.full((len(sets), len(columns)), np.nan)
     for row in table.itertuples():
-        place = sets.index(row.dataset), columns.index((row.selector, row.ratio))
-        grid[place] = 100 * row.normdel
-        axis.text(place[1], place[0], f"{grid[place]:.2f}", ha="center", va="center", fontsize=7.5,
-                  fontweight="bold" if row.best else "normal")  # fmt: skip
+        y, x = sets.index(row.dataset), columns.index((row.selector, row.ratio))
+        grid[y, x] = 100 * row.normdel
+        weight = "bold" if row.best else "normal"
+        axis.text(x, y, f"{grid[y, x]:.2f}", ha="center", va="center", fontsize=7.5, fontweight=weight)
         if row.best:
             frame = {"fill": False, "edgecolor": style.RED, "linewidth": 2, "zorder": 3}
-            axis.add_patch(Rectangle((place[1] - 0.47, place[0] - 0.46), 0.94, 0.92, **frame))
+            axis.add_patch(Rectangle((x - 0.47, y - 0.46), 0.94, 0.92, **frame))
     # The score's whole range is the colours' range at every alpha, pale enough for black numbers.
     axis.imshow(grid, aspect="auto", cmap="Blues", vmin=50, vmax=100)
-    axis.set(xticks=range(len(columns)), xticklabels=labels, yticks=range(len(sets)), yticklabels=sets)
+    axis.set(xticks=range(len(columns)), xticklabels=[_label(*column, named) for column in columns])
+    axis.set(yticks=range(len(sets)), yticklabels=sets)
     axis.tick_params(length=0, labelsize=8)
     axis.grid(visible=False)
     axis.spines[:].set_visible(False)
@@ -188,11 +125,9 @@ def _draw_agreement(axis: Axes, agreement: pd.DataFrame) -> None:
 
 def _message(names: list[str], agreement: pd.DataFrame, alpha: float) -> str:
     name = max(dict.fromkeys(names), key=names.count)
-    quality, ratio = agreement.tau_quality.mean(), agreement.tau_ratio.mean()
-    return (
-        f"alpha = {alpha:.3g}: {name} best on {names.count(name)} of {len(names)} sets; mean tau "
-        f"{_number(quality)} (mIoU), {_number(ratio)} (ratio)"
-    )
+    quality, ratio = _number(agreement.tau_quality.mean()), _number(agreement.tau_ratio.mean())
+    best = f"{name} best on {names.count(name)} of {len(names)} sets"
+    return f"alpha = {alpha:.3g}: {best}; mean tau {quality} (mIoU), {ratio} (ratio)"
 
 
 def _number(tau: float) -> str:
@@ -200,5 +135,8 @@ def _number(tau: float) -> str:
 
 
 def _label(selector: str, ratio: float, named: bool) -> str:
-    percent = f"{round(100 * ratio, 2):g} %"
-    return f"{wording.name(selector)}\n{percent}" if named and selector != EVERYTHING else percent
+    return (
+        f"{wording.name(selector)}\n{style.percent(ratio)}"
+        if named and selector != EVERYTHING
+        else style.percent(ratio)
+    )

@@ -1,4 +1,4 @@
-"""Images with one label each, of any modality: what frozen encoders are probed on.
+"""Images with one label each, of any modality, on which frozen encoders are probed.
 
 A set is a folder with ``images/`` and ``labels.csv`` (name, a column of labels, perhaps split), or a folder with one
 ``.npz`` file in MedMNIST's layout (``train_images``, ``train_labels``, and so on for ``val`` and ``test``).
@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold
 
 from meddel import artefacts, manifests
+from meddel.config import Run
 from meddel.errors import MedDELError
 from meddel.images import index, pixels, splits
 
@@ -27,32 +28,24 @@ LABEL_COLUMNS = {"isic2017": "melanoma", "wce_bleedgen": "bleeding"}
 """Which column of ``labels.csv`` is probed where it is neither called class nor label."""
 NATURAL, ENDOSCOPY, UNKNOWN = "natural", "endoscopy", "not known"
 _FOLDS = 3
-_THUMBNAIL, _TWINS, _BLOCK = 16, 0.95, 2048
+_THUMBNAIL, _ALIKE, _BLOCK = 16, 0.95, 2048
 
 
 @dataclass(frozen=True)
 class LabelledSet:
     """Images with one label each.
 
-    Parameters
+    Attributes
     ----------
     name, modality : str
-        As they appear in the scores.
-    images : ndarray
-        uint8 [n, s, s, 3], RGB.
-    labels : ndarray
-        int64 [n], positions in `classes`.
+    images : uint8 [n, s, s, 3]
+    labels : int64 [n]
+        Positions in `classes`.
     classes : tuple of str
-        Two or more.
-    groups : ndarray
-        int64 [n]; images of one group (a video, or images that look alike) fall into one part.
-    official : ndarray
-        str [n], ``"train"``, ``"val"``, ``"test"``, or ``""`` where there is no official split.
-
-    Raises
-    ------
-    MedDELError
-        Shapes that don't fit, or fewer than two classes.
+    groups : int64 [n]
+        Images of one group (a video, or images which look alike) are in one part.
+    official : str [n]
+        ``"train"``, ``"val"``, ``"test"``, or ``""`` where there is no official split.
     """
 
     name: str
@@ -64,20 +57,11 @@ class LabelledSet:
     official: np.ndarray
 
     def __post_init__(self) -> None:
-        count = len(self.images)
-        if any(part.shape != (count,) for part in (self.labels, self.groups, self.official)):
-            raise MedDELError(f"{count} images need {count} labels, groups and splits", self.name, "pass one of each")
-        if len(self.classes) < 2 or len(np.unique(self.labels)) < len(self.classes):
+        if len(self.classes) < 2:
             raise MedDELError("fewer than two classes have images", self.name, "label some images otherwise")
 
     def split(self, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the rows to train and to test on: the official parts, or a stratified third for testing.
-
-        Raises
-        ------
-        MedDELError
-            A class is missing in one of the two parts.
-        """
+        """Return the rows to train and to test on: the official parts, or a stratified third for testing."""
         if (self.official != "").all() and (self.official == "test").any():
             train, test = np.flatnonzero(self.official != "test"), np.flatnonzero(self.official == "test")
         else:
@@ -97,25 +81,22 @@ class LabelledSet:
         return artefacts.hash_of(self.name, self.images, self.labels, self.groups, self.official.tolist())
 
 
-def find(folder: Path, size: int, cache: Path) -> list[LabelledSet]:
-    """Return the labelled sets in `folder`, by name, decoded to `size` pixels a side.
+def from_labels(
+    name: str, modality: str, images: np.ndarray, labels: list[str], groups: np.ndarray, official: list[str]
+) -> LabelledSet:
+    """Return a set whose labels are words: its classes are their sorted values."""
+    classes, numbers = np.unique(np.array(labels), return_inverse=True)
+    known = tuple(classes.tolist())
+    return LabelledSet(name, modality, images, numbers.astype(np.int64), known, groups, np.array(official))
 
-    Parameters
-    ----------
-    folder : Path
-        A folder of sets, or one set. What has no labels is passed over.
-    size : int
-        Pixels per side.
-    cache : Path
-        Where decoded pixels are kept.
 
-    Raises
-    ------
-    MedDELError
-        A set's labels can't be read, or an image can't.
+def find(run: Run, size: int) -> list[LabelledSet]:
+    """Return the labelled sets in the run's folder of data (sets, or one set), decoded to `size` pixels a side.
+
+    Folders without labels are passed over. Decoded pixels are kept in the run's folder.
     """
-    found = []
-    for root in [folder, *sorted(path for path in folder.iterdir() if path.is_dir())]:
+    found, cache = [], run.out / "questions" / "labelled" / str(size)
+    for root in folders(run):
         archives = sorted(root.glob("*.npz"))
         if (root / "labels.csv").is_file() and (labels := _read_labels(root)):
             found.append(_from_folder(root, labels, size, cache / root.name))
@@ -124,35 +105,20 @@ def find(folder: Path, size: int, cache: Path) -> list[LabelledSet]:
     return found
 
 
+def folders(run: Run) -> list[Path]:
+    """Return the folder of the run's data and those in it, each of which may be a set."""
+    return [run.data, *sorted(path for path in run.data.iterdir() if path.is_dir())]
+
+
 def modality_of(name: str) -> str:
     """Return what a set of a known name shows, or `UNKNOWN`."""
     return str(manifests.known_sets().get(name, {}).get("modality") or UNKNOWN)
 
 
-def from_labels(
-    name: str, modality: str, images: np.ndarray, labels: list[str], groups: np.ndarray, official: list[str]
-) -> LabelledSet:
-    """Return a set whose labels are words: classes are their sorted values."""
-    classes, numbers = np.unique(np.array(labels), return_inverse=True)
-    return LabelledSet(
-        name, modality, images, numbers.astype(np.int64), tuple(classes.tolist()), groups, np.array(official)
-    )
-
-
 def look_alike(images: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Join groups whose images look alike: a correlation above 0.95 of 16 x 16 grey thumbnails, directly or in a chain.
+    """Join groups (int [n]) whose images look alike, directly or in a chain: int64 [n].
 
-    Parameters
-    ----------
-    images : ndarray
-        uint8 [n, s, s, 3].
-    groups : ndarray
-        int [n].
-
-    Returns
-    -------
-    ndarray
-        int64 [n], counted from 0.
+    Two images (uint8 [n, s, s, 3]) look alike if their grey thumbnails of 16 x 16 correlate by more than 0.95.
     """
     small = np.stack([np.asarray(Image.fromarray(image).convert("L").resize((_THUMBNAIL,) * 2)) for image in images])
     flat = small.reshape(len(small), -1).astype(np.float32)
@@ -160,7 +126,7 @@ def look_alike(images: np.ndarray, groups: np.ndarray) -> np.ndarray:
     flat /= np.linalg.norm(flat, axis=1, keepdims=True) + 1e-6
     links = []
     for start in range(0, len(flat), _BLOCK):
-        first, second = np.nonzero(flat[start : start + _BLOCK] @ flat.T > _TWINS)
+        first, second = np.nonzero(flat[start : start + _BLOCK] @ flat.T > _ALIKE)
         links.append(np.stack([first + start, second]))
     # images of one group are linked to its first one
     _, heads, members = np.unique(groups, return_index=True, return_inverse=True)
@@ -194,36 +160,31 @@ def _from_folder(root: Path, labels: dict[str, str], size: int, cache: Path) -> 
     if not len(rows):
         raise MedDELError("no image is named in labels.csv", root, "name the images without their suffix")
     images, part = pixels.decode(table, size, cache).images[rows], table.take(pa.array(rows))
+    groups, official = look_alike(images, splits.group(part)), [split or "" for split in part["split"].to_pylist()]
     return from_labels(
-        root.name,
-        modality_of(root.name),
-        images,
-        [labels[names[row]] for row in rows],
-        look_alike(images, splits.group(part)),
-        [split or "" for split in part["split"].to_pylist()],
+        root.name, modality_of(root.name), images, [labels[names[row]] for row in rows], groups, official
     )
 
 
 def _from_archive(path: Path, name: str, size: int) -> LabelledSet:
-    images, labels, official = [], [], []
+    images, words, official = [], [], []
     try:
         with np.load(path, allow_pickle=False) as content:
             for split in ("train", "val", "test"):
-                if f"{split}_images" not in content:
-                    continue
-                images.append(_squares(content[f"{split}_images"], size))
-                labels.append(content[f"{split}_labels"].reshape(len(images[-1]), -1))
-                official += [split] * len(images[-1])
-        if not images or labels[0].shape[1] != 1:
-            raise MedDELError("no images with one label each", path, "give train_images, train_labels and so on")
+                if f"{split}_images" in content:
+                    pictures, labels = content[f"{split}_images"], content[f"{split}_labels"]
+                    if labels.size != len(pictures):
+                        raise MedDELError("no images with one label each", path, "take another set of MedMNIST")
+                    images += [_square(image, size) for image in pictures]
+                    words += labels.ravel().astype(str).tolist()
+                    official += [split] * len(pictures)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise MedDELError("no readable archive of images and labels", path, "fetch it again") from error
-    words = [str(label) for label in np.concatenate(labels)[:, 0].tolist()]
-    groups = np.arange(len(words))
-    return from_labels(name, modality_of(name), np.concatenate(images), words, groups, official)
+    if not images:
+        raise MedDELError("no images with one label each", path, "give train_images, train_labels and so on")
+    return from_labels(name, modality_of(name), np.stack(images), words, np.arange(len(words)), official)
 
 
-def _squares(images: np.ndarray, size: int) -> np.ndarray:
-    """Return uint8 [n, size, size, 3] of uint8 [n, h, w] or [n, h, w, 3]."""
-    resized = [Image.fromarray(image).convert("RGB").resize((size, size), Image.Resampling.BICUBIC) for image in images]
-    return np.stack([np.asarray(image) for image in resized])
+def _square(image: np.ndarray, size: int) -> np.ndarray:
+    """Return a grey or RGB image as uint8 [size, size, 3]."""
+    return np.asarray(Image.fromarray(image).convert("RGB").resize((size, size), Image.Resampling.BICUBIC))

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import nbformat
 
-from compendium import notebooks
+from compendium import course, notebooks
 from meddel import artefacts
 from meddel.errors import MedDELError, exit_code
 
@@ -53,13 +53,13 @@ def hand_out(sources: Sequence[Path], out: Path) -> list[Path]:
         raise MedDELError("there is a notebook of that name", there, "give another --out folder")
     for path, text in copies.items():
         artefacts.write_text(path, text)
-    notebooks.link(list(copies))
+    course.link(list(copies))
     return list(copies)
 
 
 def without_solutions(path: Path) -> str:
     """Return a notebook's text with a stub in the place of every solution."""
-    book = notebooks.read(path)
+    book = course.read(path)
     for number, cell in enumerate(book.cells):
         if cell.cell_type == "code":
             cell.source = stubbed(cell.source, f"{path.name}, cell {number}")

@@ -5,7 +5,7 @@ images together (`hierarchical_intervals`). All pair an arm with its reference o
 `MEAN_SET`, the mean over the sets, is the study's main result; rows of single sets describe.
 """
 
-from meddel.evidence.bootstrap import RESAMPLES, hierarchical_intervals
+from meddel.evidence.bootstrap import hierarchical_intervals
 from meddel.evidence.intervals import (
     between_trainings,
     interval,
@@ -25,7 +25,6 @@ __all__ = [
     "MEAN_SET",
     "METRICS",
     "NO_SELECTION",
-    "RESAMPLES",
     "between_trainings",
     "corrected_equivalence",
     "equivalence",

@@ -52,8 +52,6 @@ def hierarchical_intervals(
         The reference; without it the score itself.
     over : sequence of {"set", "seed", "image"}
         What is drawn. Without ``"set"`` the mean of the sets speaks of these sets only.
-    level, resamples, seed : float, int, int
-        Confidence level; number of resamples, and the seed that they are drawn from.
 
     Returns
     -------
@@ -61,11 +59,6 @@ def hierarchical_intervals(
         set, head, selector, ratio, against, seeds, groups, estimate, se, freedom, low, high, p (fractions); last the
         `MEAN_SET` where there are several sets. `p` is two-sided, of no difference, and not corrected; NaN without a
         reference. One seed gives no interval if seeds are drawn.
-
-    Raises
-    ------
-    MedDELError
-        An unknown level, or counts that can't be paired.
     """
     unknown = [name for name in over if name not in LEVELS]
     if unknown or not over:

@@ -35,14 +35,9 @@ class Equivalence:
 
 
 def equivalence(differences: ArrayLike, margin: float = MARGIN, alpha: float = 0.05) -> Equivalence:
-    """Test whether the mean of paired differences (float [n], fractions) is within ± `margin`.
+    """Test whether the mean of paired differences (float [n], fractions) is within ± `margin`, a positive fraction.
 
     Two one-sided t tests, each at level `alpha`. Fewer than two differences are never equivalent.
-
-    Raises
-    ------
-    MedDELError
-        `margin` is not positive.
     """
     if not margin > 0:
         raise MedDELError(f"equivalence margin {margin} is not positive", fix="give a fraction, such as 0.02")

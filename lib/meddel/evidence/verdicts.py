@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -33,16 +33,14 @@ _UNTESTABLE: Verdict = "not testable at this scale"
 
 def beats_random(selector: str) -> str:
     """Return the claim that a selector beats random selection, as text."""
-    return f"{_capital(wording.name(selector))} beats random selection"
+    name = wording.name(selector)
+    return f"{name[:1].upper()}{name[1:]} beats random selection"
 
 
 def comparable(selector: str) -> str:
     """Return the claim that a selector is comparable with all data, as text."""
-    return f"{_capital(wording.name(selector))} is comparable with all data"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    name = wording.name(selector)
+    return f"{name[:1].upper()}{name[1:]} is comparable with all data"
 
 
 BEATS_RANDOM = beats_random("meddel")
@@ -133,7 +131,7 @@ def verdicts(
     margin: float = MARGIN,
     resampled: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Judge both comparisons for every set, head, selector and ratio.
+    """Judge both comparisons for every set, head, selector and ratio; return `COLUMNS`, in fractions.
 
     Parameters
     ----------
@@ -142,20 +140,19 @@ def verdicts(
     claimed : mapping, optional
         The published lead over random (a fraction) by ratio. A claim is "not reproduced" where the interval excludes
         it, or excludes what pre-training itself gains here if that is less. Default: the direction alone.
-    metric, margin : str, float
-        The score; margin of equivalence, a fraction of it.
     selector : str, optional
         Judge this selector only, and correct for its own ratios only. By default every selector under test.
+    margin : float
+        Margin of equivalence.
     resampled : DataFrame, optional
         Differences to random that hold the test images' chance too (`evidence.hierarchical_intervals`). Where it has a
         row, "beats" is judged by the wider of both intervals and the larger p value.
 
-    Returns
-    -------
-    DataFrame
-        `COLUMNS`, in fractions. Intervals and `p` are those of a single comparison over seeds: at 95 % for "beats", at
-        90 %, which belongs to two one-sided tests, for "comparable". `corrected` is Holm's p value for the
-        `comparisons` of the same kind in the set and head. Without rows of all data and of none nothing is testable.
+    Notes
+    -----
+    Intervals and `p` are those of a single comparison over seeds: at 95 % for "beats", at 90 %, which belongs to two
+    one-sided tests, for "comparable". `corrected` is Holm's p value for the `comparisons` of the same kind in the set
+    and head. Without rows of all data and of none nothing is testable.
     """
     seen = sensitivity(final, metric).set_index(["set", "head"])
     wider = {} if resampled is None else {tuple(getattr(row, k) for k in ARM): row for row in resampled.itertuples()}
@@ -164,11 +161,11 @@ def verdicts(
         sensitive, gain = bool(seen.sensitive.get(place, False)), seen.all_minus_none.get(place, 0.0)
         made = _tests_made(arms)
         tests = [_against_random(values, made, wider.get((*place, *arm))) for arm, values in arms.items()]
-        together = holm([test.p_judged for test in tests]).tolist()
-        for (arm, values), test, p in zip(arms.items(), tests, together, strict=True):
+        together = holm([alone for _, _, alone in tests]).tolist()
+        for (arm, values), (ends, simultaneous, _), p in zip(arms.items(), tests, together, strict=True):
             lead = max(0.0, min((claimed or {}).get(arm[1], 0.0), gain))
-            family = Family(made, *test.simultaneous, p)
-            verdict = on_greater(*test.judged, sensitive=sensitive, claimed=lead, family=family)
+            family = Family(made, *simultaneous, p)
+            verdict = on_greater(*ends, sensitive=sensitive, claimed=lead, family=family)
             numbers = (len(values), values.mean(), *interval(values), p_value(values), p, made)
             rows.append((*place, *arm, beats_random(arm[0]), *numbers, *verdict))
     for place, arms in _families(final, "all", metric, selector):
@@ -184,6 +181,7 @@ def verdicts(
 
 
 _Arms = dict[tuple[str, float], np.ndarray]
+_Ends = tuple[float, float]
 
 
 def _families(
@@ -203,16 +201,8 @@ def _tests_made(arms: _Arms) -> int:
     return max(1, sum(len(values) > 1 for values in arms.values()))
 
 
-class _Test(NamedTuple):
-    """A comparison with random: the interval and p value that judge it, and its simultaneous interval."""
-
-    judged: tuple[float, float]
-    simultaneous: tuple[float, float]
-    p_judged: float
-
-
-def _against_random(values: np.ndarray, comparisons: int, wider: Any) -> _Test:
-    """Test one of `comparisons` over seeds, or over seeds and test images (`wider`) where that is less certain."""
+def _against_random(values: np.ndarray, comparisons: int, wider: Any) -> tuple[_Ends, _Ends, float]:
+    """Return interval, simultaneous interval and p value of one of `comparisons`: over seeds, or the `wider` ones."""
     low, high = interval(values)
     all_low, all_high = interval(values, 1 - ALPHA / comparisons)
     p = p_value(values)
@@ -220,4 +210,4 @@ def _against_random(values: np.ndarray, comparisons: int, wider: Any) -> _Test:
         half = 0.0 if wider.se == 0 else wider.se * stats.t.ppf(1 - ALPHA / comparisons / 2, wider.freedom)
         low, high, p = min(low, wider.low), max(high, wider.high), max(p, wider.p)
         all_low, all_high = min(all_low, wider.estimate - half), max(all_high, wider.estimate + half)
-    return _Test((low, high), (all_low, all_high), p)
+    return (low, high), (all_low, all_high), p

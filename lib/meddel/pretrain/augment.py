@@ -42,7 +42,7 @@ class Augmentation:
 
     @property
     def coloured(self) -> bool:
-        """Say whether colours are changed at all."""
+        """Return whether colours are changed at all."""
         return self.jitter > 0 or self.grey > 0
 
 

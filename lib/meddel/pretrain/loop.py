@@ -24,13 +24,13 @@ from torch import Generator, nn
 from meddel import artefacts
 from meddel import encoder as encoders
 from meddel.config import EncoderConfig, PretrainConfig
-from meddel.cost import Cost, Meter
 from meddel.errors import MedDELError
 from meddel.pretrain.mae import MAE
 from meddel.pretrain.optimise import bfloat16_products, forked, learning_rate, mixed_precision, parameter_groups
 from meddel.pretrain.order import Schedule, batch_bounds, image_order, random_state, schedule
 from meddel.pretrain.simclr import SimCLR
 from meddel.progress import progress
+from meddel.resources import Cost, Meter
 
 HISTORY_SCHEMA = pa.schema([("step", pa.int32()), ("images", pa.int64()), ("loss", pa.float32()), ("lr", pa.float64())])
 BETAS = (0.9, 0.95)
@@ -55,10 +55,8 @@ def pretrain(
 
     Parameters
     ----------
-    images : ndarray
-        uint8 [n, s, s, 3], RGB, of the encoder's size; may be a memory map.
-    rows : ndarray
-        int [m], the rows of `images` that are kept, each once.
+    images, rows : ndarray
+        uint8 [n, s, s, 3], RGB, of the encoder's size, may be a memory map; int [m], the rows that are kept, each once.
     encoder, config : EncoderConfig, PretrainConfig
         The ViT to train; method, compute, batch, rates (see `schedule`).
     seed : int
@@ -76,7 +74,7 @@ def pretrain(
     Raises
     ------
     MedDELError
-        No rows, rows outside `images` or twice, images of another size, a loss that is not finite, a full disk.
+        Rows or images that don't fit, a loss that is not finite, a full disk.
     """
     rows = _checked(images, np.asarray(rows), encoder)
     plan = schedule(config, len(rows), len(images) if pool is None else pool)

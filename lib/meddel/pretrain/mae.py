@@ -20,12 +20,7 @@ class MAE(nn.Module):
     """A ViT that sees a share of the patches, and a small decoder that predicts the pixels of the others.
 
     Position embeddings are fixed sines, as in MAE. The encoder is trained in place; its weights are drawn anew as MAE
-    draws them, from torch's global generator.
-
-    Raises
-    ------
-    MedDELError
-        The mask ratio hides no patch or every patch.
+    draws them, from torch's global generator. A mask ratio that hides no patch or every patch is refused.
     """
 
     def __init__(self, encoder: VisionTransformer, config: PretrainConfig) -> None:

@@ -22,17 +22,12 @@ class Schedule:
 
 
 def schedule(config: PretrainConfig, kept: int, pool: int) -> Schedule:
-    """Return how long to train on `kept` of `pool` images (Table 2: equal compute).
+    """Return how long to train on `kept` of `pool` images (Table 2: equal compute), or refuse too few.
 
     With ``equal="compute"`` the images seen are `images_seen` whatever `kept`; with ``"epochs"`` they are its share
     ``kept / pool``. SimCLR takes an image at most once in a batch, as it would be its own negative: there a subset
     smaller than the batch is the batch, with more steps, and the peak rate falls in proportion to the batch, which is
     MAE's rule and keeps rate times images. (The paper prints 1.5e-4 at batch 16; `lr` is the peak at `batch`.)
-
-    Raises
-    ------
-    MedDELError
-        Nothing is kept, more is kept than there is, or SimCLR is given a single image.
     """
     if kept < 1 or kept > pool:
         raise MedDELError(f"{kept} of {pool} images are kept for pre-training", fix="keep at least one of the pool")

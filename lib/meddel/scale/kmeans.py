@@ -1,12 +1,12 @@
-"""K-means on a store: a pass over the shards an iteration, and the same centroids as in memory, bit for bit.
+"""K-means on a store: the same centroids as in memory, bit for bit, by a pass through the rows for each iteration.
 
-Sums are whole numbers (see `meddel_kernels.fixed_point`), so those of shards add up to the same whatever the shards.
-The power of two that they are rounded at follows from the number of rows and the largest value of all, which a pass
-before the first iteration finds.
+The start (k-means||) and the iterations are those of ``meddel_kernels``; here is what they ask of a matrix, answered by
+passes. Sums are whole numbers (see `meddel_kernels.fixed_point`), so those of blocks add up to the same in any order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,85 +14,82 @@ import numpy as np
 
 import meddel_kernels as kernels
 from meddel.progress import progress
-from meddel.scale import checkpoint, seeding
-from meddel.scale.streaming import Stream, unit_rows
+from meddel.scale.stream import Stream, load_checkpoint, save_checkpoint
 from meddel_kernels import fixed_point
-from meddel_kernels.backends import back_end
+from meddel_kernels.backends import Rows, back_end
 from meddel_kernels.cpu.threads import thread_count
-from meddel_kernels.kmeans import repaired
-
-
-class Assigned(NamedTuple):
-    """What a shard adds to an iteration.
-
-    Attributes
-    ----------
-    labels : int32 [m]
-        The nearest centroids.
-    squares : float64 [m]
-        Squared distances to them.
-    sums : int64 [k, d]
-        For each centroid the sum of ``round(2^p x)`` over its rows: shards' sums are added up.
-    """
-
-    labels: np.ndarray
-    squares: np.ndarray
-    sums: np.ndarray
+from meddel_kernels.kmeans import lloyd
+from meddel_kernels.seeding import parallel
 
 
 class Clusters(NamedTuple):
-    """Result of `kmeans`; labels and distances by place.
-
-    Attributes
-    ----------
-    centroids : float64 [k, d]
-    labels : int32 [n]
-    distances : float64 [n]
-    iterations : int
-        How often the centroids were moved.
-    """
+    """Centroids (float64 [k, d]), and by place the labels (int32 [n]) and the distances to them (float64 [n])."""
 
     centroids: np.ndarray
     labels: np.ndarray
     distances: np.ndarray
-    iterations: int
 
 
-def extent_shard(shard: np.ndarray, *, unit: bool = False, threads: int | None = None) -> float:
-    """Return the largest absolute value of a shard's unit rows; parameters as for `assign_shard`."""
-    scaled = shard if unit else unit_rows(shard, threads)
-    return float(max(scaled.max(), -scaled.min()))
+class StreamedRows:
+    """The unit rows of a store by place, as the start and the iterations ask for them (`meddel_kernels.backends.Rows`).
 
-
-def assign_shard(
-    shard: np.ndarray,
-    centroids: np.ndarray,
-    p: int,
-    guess: np.ndarray | None = None,
-    *,
-    unit: bool = False,
-    backend: kernels.Backend = "auto",
-    threads: int | None = None,
-) -> Assigned:
-    """Find the nearest centroids of a shard's unit rows, and what they add to the centroids' sums.
-
-    Parameters
-    ----------
-    shard : float [m, d]
-    centroids : float64 [k, d]
-    p : int
-        From `meddel_kernels.fixed_point.power` for all rows of all shards.
-    guess : int32 [m] or None
-        The labels before, which save time.
-    unit : bool
-        The rows are float64 of length 1 already.
-    backend, threads
-        As for `meddel_kernels.kmeans`; they change nothing.
+    One pass finds labels, squared distances and, where `largest` (the greatest absolute value) is given, sums. Other
+    questions are answered from the last pass. `before` is called with the arguments of `assign` before each pass.
     """
-    scaled = shard if unit else unit_rows(shard, threads)
-    rows = back_end(backend).rows(scaled, thread_count(threads))
-    labels = rows.assign(centroids, guess)
-    return Assigned(labels, rows.squares(centroids, labels), rows.sums(labels, len(centroids), p))
+
+    def __init__(
+        self,
+        stream: Stream,
+        largest: float | None = None,
+        before: Callable[[np.ndarray, np.ndarray | None], np.ndarray | None] | None = None,
+    ) -> None:
+        self.stream, self.largest = stream, largest
+        self.n, self.d = stream.store.rows, stream.store.dim
+        self._p = None if largest is None else fixed_point.power(self.n, largest)
+        self._before = before
+        self._centroids = self._labels = self._squares = self._sums = np.empty(0)
+
+    def take(self, rows: np.ndarray) -> np.ndarray:
+        """Return some rows: float64 [m, d]."""
+        return self.stream.unit_rows_at(rows)
+
+    def subset(self, rows: np.ndarray) -> Rows:
+        """Return some rows, in memory."""
+        return _prepared(self.take(rows), backend=self.stream.backend, threads=self.stream.threads)
+
+    def assign(self, centroids: np.ndarray, guess: np.ndarray | None) -> np.ndarray:
+        """Return the nearest of the centroids (float64 [k, d]) for each row: int32 [n]."""
+        if not np.array_equal(centroids, self._centroids):
+            if self._before is not None:
+                guess = self._before(centroids, guess)
+            self._centroids = self._labels = self._squares = self._sums = np.empty(0)
+            own = None if guess is None else self.stream.by_row(guess)
+            found, self._sums = self.stream.added(assign_block, centroids, self._p, own=own)
+            self._labels = self.stream.by_place(np.concatenate([labels for labels, _ in found]))
+            self._squares = self.stream.by_place(np.concatenate([squares for _, squares in found]))
+            self._centroids = centroids
+        return self._labels
+
+    def squares(self, centroids: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return the squared distances to the centroids which `assign` has just found: float64 [n]."""
+        return self._squares
+
+    def sums(self, labels: np.ndarray, k: int, p: int, weights: None = None) -> np.ndarray:
+        """Return the fixed-point sums by `labels`: those of the last pass, but for rows whose label was repaired."""
+        repaired = np.flatnonzero(labels != self._labels)
+        if not len(repaired):
+            return self._sums
+        sums, whole = self._sums.copy(), np.rint(self.take(repaired) * 2.0**p).astype(np.int64)
+        np.subtract.at(sums, self._labels[repaired], whole)
+        np.add.at(sums, labels[repaired], whole)
+        return sums
+
+    def min_distance(self, squares: np.ndarray, index: int) -> None:
+        """Replace each of the squared distances (float64 [n]) by that to row `index` where that is less."""
+        found = np.empty(self.n)
+        for part, mine in self.stream.each(squares_of_block, self.take(np.array([index]))):
+            found[part] = mine
+        np.minimum(squares, self.stream.by_place(found), out=squares)
 
 
 def kmeans(
@@ -100,104 +97,66 @@ def kmeans(
 ) -> Clusters:
     """Cluster the unit rows of a store, as ``meddel_kernels.kmeans(..., start="k-means||")`` does in memory.
 
-    Each iteration leaves ``kmeans.npz`` in `folder`, from which a run that was cut off goes on.
-
-    Parameters
-    ----------
-    stream : Stream
-    k : int
-        From 1 to n.
-    folder : Path
-    key : str
-        What the rows and the settings are: another key starts anew.
-    seed : int
-        Of the draws, not negative.
-    iterations : int
-        At most so many, at least 1.
-    start : float64 [k, d] or None
-        The centroids to start from; None draws them by k-means||.
-
-    Raises
-    ------
-    MedDELError
-        A shard is damaged, an embedding is not finite or of length 0, or the folder can't be written.
+    Each iteration leaves ``kmeans.npz`` in `folder`, from which the same `key` (rows and settings) continues. `start`
+    (float64 [k, d]) are the centroids to start from, None to draw them.
     """
     path = folder / "kmeans.npz"
-    state = checkpoint.load(path, key)
+    state = load_checkpoint(path, key)
     if state is None:
-        centroids = stream.unit_rows_at(_start(stream, k, folder, key, seed)) if start is None else start
-        largest = max(found for _, found in stream.each(_extent))
-        state = {"centroids": centroids, "moves": np.array(0), "largest": np.array(largest)}
-        checkpoint.save(path, key, **state)
-    (folder / "start.npz").unlink(missing_ok=True)
-    with progress(what="K-means", total=iterations, unit="iteration", done=int(state["moves"])) as bar:
-        while "distances" not in state:
-            state = _moved(stream, state, iterations)
-            checkpoint.save(path, key, **state)
-            bar.update("distances" not in state)
-    return Clusters(state["centroids"], state["labels"], state["distances"], int(state["moves"]))
+        if start is None:
+            start = stream.unit_rows_at(parallel(StreamedRows(stream), k, np.random.default_rng(seed)))
+        state = {"centroids": start, "moves": np.array(0)}
+        save_checkpoint(path, key, **state)
+    if "distances" not in state:
+        if "largest" not in state:
+            state["largest"] = np.array(max(found for _, found in stream.each(largest_of_block)))
+            save_checkpoint(path, key, **state)
+        state = _iterated(stream, state, path, key, iterations)
+        save_checkpoint(path, key, **state)
+    return Clusters(*(state[name] for name in Clusters._fields))
 
 
-def _start(stream: Stream, k: int, folder: Path, key: str, seed: int) -> np.ndarray:
-    kept = checkpoint.load(folder / "start.npz", key)
-    if kept is None:
-        kept = {"places": seeding.start(stream, k, seed)}
-        checkpoint.save(folder / "start.npz", key, **kept)
-    return kept["places"]
+def _iterated(stream: Stream, state: dict[str, Any], path: Path, key: str, iterations: int) -> dict[str, Any]:
+    """Return the clusters after all iterations that are left; what each starts from is saved before its pass."""
+    done = int(state["moves"])
+    with progress(what="K-means", total=iterations, unit="iteration", done=done) as bar:
+        moves = done - 1
+
+        def before(centroids: np.ndarray, labels: np.ndarray | None) -> np.ndarray | None:
+            nonlocal moves
+            moves += 1
+            if moves == done:  # it is saved, and so are its labels
+                return state.get("labels")
+            save_checkpoint(
+                path, key, centroids=centroids, labels=labels, moves=np.array(moves), largest=state["largest"]
+            )
+            bar.update()
+            return labels
+
+        rows = StreamedRows(stream, float(state["largest"]), before)
+        found = lloyd(rows, state["centroids"], iterations - done)
+    return {"centroids": found.centroids, "labels": found.labels, "distances": found.distances}
 
 
-def _moved(stream: Stream, state: dict[str, np.ndarray], iterations: int) -> dict[str, np.ndarray]:
-    """Return the state after an iteration of Lloyd's, or the last one, which has ``distances``."""
-    centroids, previous, moves = state["centroids"], state.get("labels"), int(state["moves"])
-    k, p = len(centroids), fixed_point.power(stream.store.rows, float(state["largest"]))
-    nearest, squares, sums = _swept(stream, centroids, p, previous)
-    last = {"centroids": centroids, "labels": nearest, "distances": np.sqrt(squares), "moves": np.array(moves)}
-    if moves >= iterations or state.get("still"):
-        return last
-    labels, sizes = nearest, np.bincount(nearest, minlength=k)
-    if not sizes.all():
-        resolved = fixed_point.resolution(stream.store.dim, p, float(state["largest"]), sizes, sizes)
-        gains = np.where(squares > np.square(resolved)[nearest], squares, 0.0)
-        labels, sizes = repaired(nearest, sizes, gains, 0.0)
-        _carry_over(stream, sums, nearest, labels, p)
-    if previous is not None and np.array_equal(labels, previous):
-        return last
-    moved = fixed_point.means(sums, sizes, p, centroids)
-    still = not np.square(moved - centroids).sum() > 0
-    return {"centroids": moved, "labels": labels, "largest": state["largest"], "moves": np.array(moves + 1)} | (
-        {"still": np.array(True)} if still else {}
-    )
+def largest_of_block(unit: np.ndarray, **_: Any) -> float:
+    """Return the largest absolute value of a block (a task)."""
+    return float(max(unit.max(), -unit.min()))
 
 
-def _swept(stream: Stream, centroids: np.ndarray, p: int, guess: np.ndarray | None) -> Assigned:
-    """Return what all shards add up to, by place."""
-
-    def before(part: slice) -> tuple[np.ndarray | None]:
-        return (None if guess is None else guess[stream.places_of(part)],)
-
-    parts, sums = stream.added(_assigned, centroids, p, own=before)
-    found = Assigned(np.empty(stream.store.rows, np.int32), np.empty(stream.store.rows), sums)
-    for part, mine in parts:
-        at = stream.places_of(part)
-        found.labels[at], found.squares[at] = mine
-    return found
+def assign_block(
+    unit: np.ndarray, centroids: np.ndarray, p: int | None, guess: np.ndarray | None = None, **work_on: Any
+) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
+    """Return a block's nearest centroids and squared distances, and its sums at the power `p` if given (a task)."""
+    rows = _prepared(unit, **work_on)
+    labels = rows.assign(centroids, guess)
+    sums = None if p is None else rows.sums(labels, len(centroids), p)
+    return (labels, rows.squares(centroids, labels)), sums
 
 
-def _extent(unit: np.ndarray, **_: Any) -> float:
-    return extent_shard(unit, unit=True)
+def squares_of_block(unit: np.ndarray, centroid: np.ndarray, **work_on: Any) -> np.ndarray:
+    """Return the squared distances of a block's rows to one centroid, float64 [1, d] (a task)."""
+    return _prepared(unit, **work_on).squares(centroid, np.zeros(len(unit), np.int32))
 
 
-def _assigned(
-    unit: np.ndarray, centroids: np.ndarray, p: int, guess: np.ndarray | None, **work_on: Any
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
-    """Return a block's labels and squares, and its sums."""
-    found = assign_shard(unit, centroids, p, guess, unit=True, **work_on)
-    return (found.labels, found.squares), found.sums
-
-
-def _carry_over(stream: Stream, sums: np.ndarray, before: np.ndarray, after: np.ndarray, p: int) -> None:
-    """Move the rows whose label was repaired from the one sum to the other."""
-    places = np.flatnonzero(before != after)
-    whole = np.rint(stream.unit_rows_at(places) * 2.0**p).astype(np.int64)
-    np.subtract.at(sums, before[places], whole)
-    np.add.at(sums, after[places], whole)
+def _prepared(unit: np.ndarray, *, backend: kernels.Backend, threads: int | None) -> Rows:
+    return back_end(backend).rows(unit, thread_count(threads))

@@ -49,7 +49,7 @@ def segment(
     device: str = "cpu",
     transfer: Sequence[SegmentationSet] = (),
 ) -> pa.Table:
-    """Train a head on an encoder with the labelled images of a set, and score it on validation and test images.
+    """Train a head on an encoder with the labelled images of `data`, and score it on validation and test images.
 
     Parameters
     ----------
@@ -59,10 +59,6 @@ def segment(
         the frozen encoder, without flips.
     weights : Path or None
         An encoder of `encoder_config`; None is one without pre-training, random at this seed.
-    data, config : SegmentationSet, SegmentConfig
-        What is trained, validated and tested on, and how.
-    seed : int
-        Of the labels drawn, the head's weights, the order and the flips.
     selector, ratio : str, float
         Where the encoder comes from; only written into the scores.
     out : Path or None
@@ -74,11 +70,6 @@ def segment(
     -------
     Table
         Of `SCORES_SCHEMA`, rows by epoch, then validation before test.
-
-    Raises
-    ------
-    MedDELError
-        The weights or the images don't fit `encoder_config`, or two sets have one name.
     """
     sets = [data, *transfer]
     _check(sets, encoder_config)

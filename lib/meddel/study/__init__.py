@@ -2,31 +2,16 @@
 
 from meddel.study import ledger
 from meddel.study.data import pool, split, study_index
-from meddel.study.grid import (
-    Cell,
-    Job,
-    cells,
-    equal_epochs_cells,
-    every_job,
-    folder,
-    jobs,
-    probe_heads,
-    scores_path,
-    selected_cells,
-    shorter_cells,
-    whole_pool,
-)
+from meddel.study.grid import Cell, cells, equal_epochs_cells, folder, jobs, probe_heads, shorter_cells, whole_pool
 from meddel.study.pipeline import compute, selection, store, study_pixels
 from meddel.study.results import add_selector, image_counts, run_study
 
 __all__ = [
     "Cell",
-    "Job",
     "add_selector",
     "cells",
     "compute",
     "equal_epochs_cells",
-    "every_job",
     "folder",
     "image_counts",
     "jobs",
@@ -34,8 +19,6 @@ __all__ = [
     "pool",
     "probe_heads",
     "run_study",
-    "scores_path",
-    "selected_cells",
     "selection",
     "shorter_cells",
     "split",

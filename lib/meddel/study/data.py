@@ -47,13 +47,8 @@ class Split:
 def study_index(run: Run) -> pa.Table:
     """Return the index of the run's images (section 3.1), of the sets that take part in the study.
 
-    Broken images are listed in ``quarantine.csv``. A folder of sets with masks alone will do where the profile pools
-    their training images.
-
-    Raises
-    ------
-    MedDELError
-        The folder holds no image, nothing to pre-train on, or no set with masks.
+    Broken images are listed in ``quarantine.csv``. A folder without an image, anything to pre-train on or a set with
+    masks is refused; sets with masks alone will do where the profile pools their training images.
     """
     path = run.out / "index.parquet"
     key = artefacts.hash_of("index", artefacts.hash_of_listing(run.data))
@@ -75,12 +70,7 @@ def split(run: Run, table: pa.Table, seed: int) -> Split:
     """Split the downstream sets of an index for `seed`, by video or patient, and gather the pre-training pool.
 
     The pool holds the sources and, if the profile pools them, the training images downstream without their masks. No
-    image with the content of a validation or test image is in it.
-
-    Raises
-    ------
-    MedDELError
-        No image is left to pre-train on.
+    image with the content of a validation or test image is in it. An empty pool is refused.
     """
     pretraining, downstream = index.roles(table)
     sets = {name: _labelled(run, table, name, seed) for name in downstream}

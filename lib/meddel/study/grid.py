@@ -31,7 +31,7 @@ class Cell(Config):
 
     @property
     def selects(self) -> bool:
-        """Say whether the cell pre-trains on a selection, so that the pool has to be embedded first."""
+        """Return whether the cell pre-trains on a selection, so that the pool has to be embedded first."""
         return self.selector not in ("none", "all")
 
 

@@ -79,7 +79,7 @@ def recipe_path(path: Path) -> Path:
 
 
 def is_scored(path: Path, wanted: str) -> bool:
-    """Say whether the scores at `path` are finished and of the recipe `wanted`."""
+    """Return whether the scores at `path` are finished and of the recipe `wanted`."""
     try:
         found = json.loads(recipe_path(path).read_text(encoding="utf-8"))["recipe"]
     except (OSError, ValueError):

@@ -31,21 +31,18 @@ from meddel.study.data import Split, split, study_index
 from meddel.study.grid import Cell, folder, scores_path, whole_pool
 
 
+class Embedded(NamedTuple):
+    """The pool as selectors see it: embeddings, and how badly each image is rebuilt (float32 [n]) if one asks."""
+
+    store: Store
+    errors: np.ndarray | None
+
+
 def compute(run: Run, todo: Mapping[Cell, Sequence[tuple[str, Head]]]) -> dict[Cell, Path | None]:
     """Train the encoders of some cells and score them, seed by seed, in the given order.
 
-    Parameters
-    ----------
-    run : Run
-        Settings, data, and the folder of all that is made.
-    todo : mapping
-        From a cell to the downstream sets and heads that it is to be scored on (`ledger.missing`); where there are
-        none, the encoder is only trained.
-
-    Returns
-    -------
-    dict
-        From each cell to its encoder (safetensors), None for ``none``.
+    `todo` is, for each cell, the downstream sets and heads that it is to be scored on (`ledger.missing`); where there
+    are none, its encoder is only trained. Returned is each cell's encoder (safetensors), None for ``none``.
     """
     encoders: dict[Cell, Path | None] = {}
     if not todo:
@@ -57,8 +54,9 @@ def compute(run: Run, todo: Mapping[Cell, Sequence[tuple[str, Head]]]) -> dict[C
             mine = [cell for cell in todo if cell.seed == seed]
             parts = split(run, index, seed)  # split
             sets = segmentation_sets(decoded, parts) if any(todo[cell] for cell in mine) else []
-            chosen = [cell.selector for cell in mine if cell.selects]
-            embedded = embed_pool(run, decoded, parts, chosen) if chosen else None  # pretrain(whole), embed
+            if chosen := [cell.selector for cell in mine if cell.selects]:
+                whole = pretrain_whole(run, decoded, parts, chosen)  # pretrain(whole)
+                embedded = embed_pool(run, decoded, parts, chosen, whole)  # embed
             for cell in mine:
                 kept = parts.pool.rows
                 if cell.selects:
@@ -73,19 +71,22 @@ def compute(run: Run, todo: Mapping[Cell, Sequence[tuple[str, Head]]]) -> dict[C
     return encoders
 
 
-def store(run: Run, seed: int) -> Store:
-    """Return the embedded pool of `seed`, which is made if it is missing: index -> ... -> embed."""
-    index = study_index(run)
+def embedded_pool(run: Run, seed: int, chosen: Sequence[str] = ()) -> tuple[Split, Embedded]:
+    """Return the split of `seed` and its embedded pool, made if it is missing: index -> ... -> embed."""
     with _threads(run):
-        return embed_pool(run, study_pixels(run, index), split(run, index, seed)).store
+        index = study_index(run)
+        decoded, parts = study_pixels(run, index), split(run, index, seed)
+        return parts, embed_pool(run, decoded, parts, chosen, pretrain_whole(run, decoded, parts, chosen))
+
+
+def store(run: Run, seed: int) -> Store:
+    """Return the embeddings of the pool of `seed`, made if they are missing."""
+    return embedded_pool(run, seed)[1].store
 
 
 def selection(run: Run, cell: Cell) -> pa.Table:
-    """Return what a cell's selector keeps of the pool, which is made if it is missing: index -> ... -> select."""
-    index = study_index(run)
-    parts = split(run, index, cell.seed)
-    with _threads(run):
-        return select_images(run, cell, parts, embed_pool(run, study_pixels(run, index), parts, [cell.selector]))
+    """Return what a cell's selector keeps of the pool, made if it is missing: index -> ... -> select."""
+    return select_images(run, cell, *embedded_pool(run, cell.seed, [cell.selector]))
 
 
 def study_pixels(run: Run, index: pa.Table) -> pixels.Pixels:
@@ -101,30 +102,28 @@ def segmentation_sets(decoded: pixels.Pixels, parts: Split) -> list[Segmentation
     ]
 
 
-class Embedded(NamedTuple):
-    """The pool as selectors see it: embeddings, and how badly each image is rebuilt (float32 [n]) if one asks."""
+def pretrain_whole(run: Run, decoded: pixels.Pixels, parts: Split, chosen: Sequence[str]) -> Path | None:
+    """Pre-train on the whole pool of a seed, if that encoder embeds it or a selector asks for its errors."""
+    if run.profile.embedder != "own" and not _ask_for_errors(chosen):
+        return None
+    return pretrain_encoder(run, whole_pool(parts.seed), decoded, parts, parts.pool.rows)
 
-    store: Store
-    errors: np.ndarray | None
 
-
-def embed_pool(run: Run, decoded: pixels.Pixels, parts: Split, chosen: Sequence[str] = ()) -> Embedded:
-    """Pre-train on the whole pool and embed it (section 3.2) by that encoder, or by the hub's ViT alone.
-
-    `chosen` are the selectors that it is embedded for: some also ask for reconstruction errors.
-    """
-    pool, here = parts.pool, folder(run, whole_pool(parts.seed)).parent
-    own, asked = run.profile.embedder == "own", any("errors" in selectors.settings_of(name) for name in chosen)
-    whole = pretrain_encoder(run, whole_pool(parts.seed), decoded, parts, pool.rows) if own or asked else None
+def embed_pool(run: Run, decoded: pixels.Pixels, parts: Split, chosen: Sequence[str], whole: Path | None) -> Embedded:
+    """Embed the pool for some selectors (section 3.2), by the encoder of the whole pool or by the hub's ViT."""
+    pool, here, own = parts.pool, folder(run, whole_pool(parts.seed)).parent, run.profile.embedder == "own"
     model = encoder.load(whole)[0] if own else encoder.hub()[0]
     same = decoded if own else None  # the hub's ViT sees larger images
     embedded = embed.embed(pool.index, here / "store", model=model, device=run.device, pixels=same)
-    errors = None
-    if asked:
-        given = {"device": run.device, "data_hash": pool.data_hash}
-        images, config = decoded.images[pool.rows], run.profile.pretrain
-        errors = reconstruction_errors(whole, images, config, parts.seed, here / "hardness", **given)
-    return Embedded(embedded, errors)
+    if not _ask_for_errors(chosen):
+        return Embedded(embedded, None)
+    given = {"device": run.device, "data_hash": pool.data_hash}
+    images, config = decoded.images[pool.rows], run.profile.pretrain
+    return Embedded(embedded, reconstruction_errors(whole, images, config, parts.seed, here / "hardness", **given))
+
+
+def _ask_for_errors(chosen: Sequence[str]) -> bool:
+    return any("errors" in selectors.settings_of(name) for name in chosen)
 
 
 def select_images(run: Run, cell: Cell, parts: Split, embedded: Embedded) -> pa.Table:
@@ -138,7 +137,7 @@ def select_images(run: Run, cell: Cell, parts: Split, embedded: Embedded) -> pa.
         parameters = {**settings, **cell.model_dump()}
         with artefacts.recorded(path, key, parameters=parameters, seed=cell.seed, data_hash=pool.data_hash):
             budget, rng = selectors.budget_for(cell.ratio, len(pool.rows)), np.random.default_rng(cell.seed)
-            if "errors" in selectors.settings_of(cell.selector):
+            if _ask_for_errors([cell.selector]):
                 settings = {**settings, "errors": embedded.errors}
             select = selectors.get(cell.selector)
             artefacts.write_table(path, select(embedded.store.embeddings, pool.index, budget, rng, **settings))

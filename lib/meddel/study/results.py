@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,20 +27,9 @@ def run_study(
 ) -> pa.Table:
     """Compute what is missing of a grid (default: Table 3's) and return its scores (`meddel.segment.SCORES_SCHEMA`).
 
-    Parameters
-    ----------
-    run, grid : Run, sequence of Cell
-        The study. With Table 3's grid, scores of added selectors (`add_selector`) are returned too, and all are written
-        to ``scores.parquet`` in the run's folder.
-    only : sequence of str, optional
-        Leave out other heads than these.
-    transfer : bool
-        Return the scores on the test splits of the other sets (section 4.6); ``set`` then is ``"trained>tested"``.
-
-    Raises
-    ------
-    MedDELError
-        A selector that is not this library's breaks a rule of `meddel.select.contract`.
+    With Table 3's grid, scores of added selectors (`add_selector`) are returned too, and all are written to
+    ``scores.parquet`` in the run's folder. `only` leaves out other heads. With `transfer` the scores are those on the
+    test splits of the other sets (section 4.6), and ``set`` is ``"trained>tested"``.
     """
     wanted = jobs(run, grid, only)
     require_contracts(cell for cell, _, _ in wanted)
@@ -68,12 +56,7 @@ def add_selector(run: Run, name: str) -> pa.Table:
     """Run one's own selector at every ratio and seed, add its scores to every table of the run, and return them.
 
     From then on `run_study` returns them too, also in processes that don't know the function. Call it again after the
-    selector was changed.
-
-    Raises
-    ------
-    MedDELError
-        The selector breaks a rule of its contract, or is part of the profile's grid already.
+    selector was changed. One that breaks a rule of its contract is refused.
     """
     if name in run.profile.selectors:
         raise MedDELError(f"the selector {name!r} is in the study already", fix="add another one")
@@ -105,29 +88,21 @@ def _key(run: Run) -> str:
 def image_counts(run: Run, grid: Sequence[Cell], *, transfer: bool = False, split: str = "test") -> pd.DataFrame:
     """Gather the foreground pixels of every evaluated image at the last epoch, of the cells of a computed grid.
 
-    Parameters
-    ----------
-    run, grid : Run, sequence of Cell
-        The study and its cells.
-    transfer : bool
-        Take the test images of the sets that were not trained on; `set` then is ``"trained>tested"``.
-    split : {"test", "val"}
-        Which images.
-
-    Returns
-    -------
-    DataFrame
-        `COLUMNS`, a row per set, head, cell and image: `intersection` and `union` of prediction and truth in pixels.
-        Images of one `group` are not independent: they are of one video (sequence, patient) or of equal content.
-
-    Raises
-    ------
-    MedDELError
-        A cell has not been computed, or its counts are of images that the index does not hold.
+    Columns are `COLUMNS`, a row per set, head, cell and image: `intersection` and `union` of prediction and truth in
+    pixels. Images of one `group` are not independent: they are of one video (sequence, patient) or of equal content.
+    With `transfer` they are the images of the sets that were not trained on, and `set` is ``"trained>tested"``.
     """
     parts = [pd.DataFrame(columns=COLUMNS)]
     for cell, name, head in jobs(run, grid):
-        table = _counts_of(scores_path(run, cell, name, head))
+        scores = scores_path(run, cell, name, head)
+        path = scores.with_name("images.parquet")
+        if artefacts.read_provenance(scores) is None:  # it is written after both tables
+            raise MedDELError("no counts of test images yet", path, _FIX)
+        try:
+            table = pq.read_table(path)
+        except (OSError, pa.ArrowInvalid) as error:
+            fix = "remove the folder and run again"
+            raise MedDELError("the counts of test images can't be read", path, fix) from error
         own = pc.equal(table["set"], name)
         rows = table.filter(pc.and_(pc.invert(own) if transfer else own, pc.equal(table["split"], split)))
         part = rows.select(["set", "id", "intersection", "union"]).to_pandas()
@@ -139,22 +114,11 @@ def image_counts(run: Run, grid: Sequence[Cell], *, transfer: bool = False, spli
     return counts[COLUMNS]
 
 
-def _counts_of(scores: pa.Table) -> pa.Table:
-    path = scores.with_name("images.parquet")
-    if artefacts.read_provenance(scores) is None:  # it is written after both tables
-        raise MedDELError("no counts of test images yet", path, _FIX)
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise MedDELError("the counts of test images can't be read", path, "remove the folder and run again") from error
-
-
 def _groups(table: pa.Table) -> dict[str, str]:
     """Return the name of the group of every downstream image, by id."""
     named = {}
     for name in index.roles(table)[1]:
         rows = table.filter(pc.equal(table["source"], name))
-        numbers, ids = splits.group(rows), np.array(rows["id"].to_pylist())
-        first = np.unique(numbers, return_index=True)[1]
-        named.update(zip(ids.tolist(), ids[first[numbers]].tolist(), strict=True))
+        numbers = splits.group(rows).tolist()
+        named |= {id_: f"{name}/{number}" for id_, number in zip(rows["id"].to_pylist(), numbers, strict=True)}
     return named

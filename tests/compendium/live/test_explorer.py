@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from compendium.live import explorer, one_pass
+from compendium.live import explorer
 from meddel import select
 from meddel.errors import MedDELError
 from tests.meddel.select.cases import embeddings_of, index_of, kept, rng
@@ -18,21 +18,22 @@ CARD = re.compile(r'alt="(kept|deleted) image ([^"]+)".*?</figcaption>', re.DOTA
 
 @pytest.fixture(scope="module")
 def explored() -> explorer.Explored:
-    passed = one_pass(embeddings_of(N), index_of(N), rng(4), k=K)
     images = rng(1).integers(0, 256, (N, 16, 20, 3), dtype=np.uint8)
-    return explorer.Explored(passed, index_of(N)["id"].to_pylist(), images)
+    return explorer.explore(embeddings_of(N), index_of(N), images, rng(4), k=K)
 
 
 def ids(explored: explorer.Explored, chosen: np.ndarray) -> set[str]:
     return set(np.array(explored.ids)[chosen])
 
 
-@pytest.mark.parametrize("keep", ["near", "far"])
-@pytest.mark.parametrize("eps", [0.4, 0.6, 1.2])
-@pytest.mark.parametrize("ratio", [0.02, 0.1, 0.5, 1.0])
+@pytest.mark.parametrize("keep", ["near", "far", "random"])
+@pytest.mark.parametrize("eps", [0.4, 1.2])
+@pytest.mark.parametrize("ratio", [0.02, 0.5, 1.0])
 def test_a_ratio_keeps_what_a_selection_keeps(explored: explorer.Explored, ratio: float, eps: float, keep: str) -> None:
-    found = explorer.answer(explored.passed, cut="ratio", ratio=ratio, eta=0.5, eps=eps, keep=keep)
-    full = select.get("meddel")(embeddings_of(N), index_of(N), select.budget_for(ratio, N), rng(4), k=K, eps=eps, keep=keep)
+    found = explorer.answer(explored, ratio=ratio, eps=eps, keep=keep)
+    full = select.get("meddel")(
+        embeddings_of(N), index_of(N), select.budget_for(ratio, N), rng(4), k=K, eps=eps, keep=keep
+    )
     assert ids(explored, found.kept) == kept(full)
     as_many = found.ranking.ascending
     assert (found.eta is not None) == (found.budget in np.searchsorted(as_many, as_many[np.isfinite(as_many)], "right"))
@@ -41,13 +42,10 @@ def test_a_ratio_keeps_what_a_selection_keeps(explored: explorer.Explored, ratio
         assert kept(same) == kept(full)
 
 
-@pytest.mark.parametrize("keep", ["near", "far"])
-@pytest.mark.parametrize("eps", [0.4, 0.6, 1.2])
-@pytest.mark.parametrize("eta", [-1, 0.3, 0.8, 0.99])
-def test_a_threshold_keeps_what_a_selection_keeps(
-    explored: explorer.Explored, eta: float, eps: float, keep: str
-) -> None:
-    found = explorer.answer(explored.passed, cut="eta", ratio=0.5, eta=eta, eps=eps, keep=keep)
+@pytest.mark.parametrize("eta", [-1, 0.3, 0.99])
+def test_a_threshold_keeps_what_a_selection_keeps(explored: explorer.Explored, eta: float) -> None:
+    eps, keep = 0.6, "far"
+    found = explorer.answer(explored, ratio=0.5, eta=eta, eps=eps, keep=keep)
     full = select.at_threshold(embeddings_of(N), index_of(N), eta, rng(4), k=K, eps=eps, keep=keep)
     assert ids(explored, found.kept) == kept(full)
 
@@ -84,26 +82,28 @@ def test_the_page_says_the_counts(explored: explorer.Explored) -> None:
     assert "<img" not in everything
 
 
-def test_each_slider_changes_the_page_and_the_one_moved_last_decides(explored: explorer.Explored) -> None:
-    box = explorer.explorer_panel(explored, ratio=0.2, eps=0.6).widget()
-    *controls, shown = box.children
-    cut, ratio, eta, eps, keep, place = controls
-    assert shown.value == explorer.explorer_view(explored, ratio=0.2, eps=0.6)
+def test_each_slider_changes_the_page_and_the_one_moved_last_decides(
+    explored: explorer.Explored, drawn: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cut, ratio, eta, eps, keep, place, _ = explorer.explorer_sliders(explored, ratio=0.2, eps=0.6).children
+    assert drawn[-1].data == explorer.explorer_view(explored, ratio=0.2, eps=0.6)
     near = min((value for _, value in eta.options), key=lambda value: abs(value - 0.8))
     for control, value in ((ratio, 0.3), (eta, near), (eps, 0.5), (keep, "far"), (place, 2)):
-        before = shown.value
+        before = drawn[-1].data
         control.value = value
-        assert shown.value != before, control.description
+        assert drawn[-1].data != before, control.description
     settings = {"ratio": 0.3, "eta": near, "eps": 0.5, "keep": "far", "place": 2}
-    assert (cut.value, shown.value) == ("eta", explorer.explorer_view(explored, cut="eta", **settings))
+    assert (cut.value, drawn[-1].data) == ("eta", explorer.explorer_view(explored, **settings))
     ratio.value = 0.1
     assert cut.value == "ratio"
     cut.value, eps.value = "eta", 0.01
-    assert shown.value.startswith('<p role="alert">every image is farther than eps = 0.01')
+    assert "every image is farther than eps = 0.01" in capsys.readouterr().out
 
 
 def test_rows_that_do_not_fit_are_refused(explored: explorer.Explored) -> None:
-    with pytest.raises(MedDELError, match=f"{N} ids and 2 images for a pass over {N}"):
-        explorer.Explored(explored.passed, explored.ids, explored.images[:2])
+    with pytest.raises(MedDELError, match=f"2 images for an index of {N}"):
+        explorer.explore(embeddings_of(N), index_of(N), explored.images[:2], rng())
     with pytest.raises(MedDELError, match="no cosine"):
-        explorer.explorer_view(explored, cut="eta", eta=2)
+        explorer.explorer_view(explored, eta=2)
+    with pytest.raises(MedDELError, match="eps = 0"):
+        explorer.explorer_view(explored, eps=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from compendium import notebooks
+from compendium import course, notebooks
 from compendium.workshop import handout
 from meddel.errors import MedDELError
 
@@ -60,8 +60,8 @@ def test_a_syllabus_is_handed_out_once(tmp_path: Path, capsys: pytest.CaptureFix
     chosen = handout.solutions("90-minutes")
     assert sorted(path.name for path in out.iterdir()) == [path.name for path in chosen]
     first, second = (nbformat.read(out / path.name, as_version=4) for path in chosen[:2])
-    assert first.cells[-1].source == f"[{notebooks.title(second)}]({chosen[1].name}) →"
-    assert [cell for cell in first.cells if notebooks.NAVIGATION in cell.metadata.get("tags", [])] == first.cells[-1:]
+    assert first.cells[-1].source == f"[{course.title(second)}]({chosen[1].name}) →"
+    assert [cell for cell in first.cells if course.NAVIGATION in cell.metadata.get("tags", [])] == first.cells[-1:]
     worked_on = out / chosen[0].name
     worked_on.write_text("mine", encoding="utf-8")
     assert handout.main(["--syllabus", "90-minutes", "--out", str(out)]) == 1

@@ -12,7 +12,7 @@ import pytest
 from numba.core import codegen
 
 from meddel_kernels import pairs
-from meddel_kernels.cpu import exact, llvm
+from meddel_kernels.cpu import exact, microkernel
 from meddel_kernels.cpu.llvm import FEATURES
 from meddel_kernels.cpu.quantize import pack
 
@@ -25,8 +25,8 @@ def test_exact_numbers_are_those_of_numpy_bit_for_bit(d: int) -> None:
         a, b = rng.normal(size=(20, d)).astype(kind), rng.normal(size=(20, d))
         squares = pairs.squared_differences(a.astype(np.float64), b)
         products = pairs.products(a.astype(np.float64), b)
-        assert [exact.squared_difference(a, i, b, i, cuts, stack) for i in range(20)] == squares.tolist()
-        assert [exact.product(a, i, b, i, cuts, stack) for i in range(20)] == products.tolist()
+        assert [exact.total(a, i, b, i, cuts, stack, True) for i in range(20)] == squares.tolist()
+        assert [exact.total(a, i, b, i, cuts, stack, False) for i in range(20)] == products.tolist()
 
 
 @pytest.mark.parametrize("d", [4, 64, 1024, 1536])
@@ -34,7 +34,7 @@ def test_multiply_multiplies_whole_numbers(d: int) -> None:
     rng = np.random.default_rng(d)
     a, b = (rng.choice([-127, -126, 0, 126, 127], size=(count, d)).astype(np.int8) for count in (20 + 6, 70))
     out = np.empty((24, 128), np.int32)
-    llvm.multiply(a, 1, 20, pack(b), 0, 2, out)
+    microkernel.multiply(a, 1, 20, pack(b), 0, 2, out)
     whole = a[1:20].astype(np.int64)
     expected = whole @ b.T.astype(np.int64) + 128 * whole.sum(axis=1, keepdims=True)
     np.testing.assert_array_equal(out[:19, :70], expected)
@@ -46,10 +46,10 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 ANSWERS = """
 import numpy as np
 from meddel_kernels import kmeans, near_duplicates, row_max_cosine
-from meddel_kernels.cpu import llvm
+from meddel_kernels.cpu import microkernel
 from tests.kernels.kernel_cases import embeddings, ragged
 
-print(llvm.INSTRUCTION)
+print(microkernel.INSTRUCTION)
 x, batch = embeddings(900, 130, seed=1), ragged(900, 4, seed=2)
 answers = [
     [*kmeans(x, 20, backend=name), *kmeans(x, 180, backend=name), *row_max_cosine(x, *batch, backend=name),
@@ -66,7 +66,7 @@ from types import SimpleNamespace
 
 import llvmlite.binding as binding
 from llvmlite import ir
-from meddel_kernels.cpu import llvm
+from meddel_kernels.cpu import microkernel
 
 binding.initialize_all_targets()
 binding.initialize_all_asmprinters()
@@ -74,7 +74,7 @@ module, word = ir.Module(), ir.IntType(64)
 module.triple = "aarch64-unknown-linux-gnu"
 function = ir.Function(module, ir.FunctionType(ir.VoidType(), [word] * 6), "tile")
 builder = ir.IRBuilder(function.append_basic_block())
-llvm.stripe_code(SimpleNamespace(get_dummy_value=lambda: None), builder, None, function.args)
+microkernel.stripe_code(SimpleNamespace(get_dummy_value=lambda: None), builder, None, function.args)
 builder.ret_void()
 machine = binding.Target.from_triple(module.triple).create_target_machine(features=FEATURES)
 print(machine.emit_assembly(binding.parse_assembly(str(module))))

@@ -11,7 +11,8 @@ import pytest
 from meddel import artefacts, study
 from meddel.config import Run
 from meddel.errors import MedDELError
-from meddel.study import Cell, every_job, ledger
+from meddel.study import Cell, ledger
+from meddel.study.grid import every_job, scores_path
 from tests.meddel.study_cases import draw_data, run_of
 
 
@@ -105,7 +106,7 @@ def test_a_ledger_that_was_cut_off_while_it_was_written_gives_what_it_names(
     assert ledger.save(run, jobs[:3], half) == 1
     other = run_of(data, tmp_path / "out")
     assert ledger.load(other, study.jobs(other), half) == 3
-    here, there = (pq.read_table(study.scores_path(where, *jobs[2])) for where in (other, run))
+    here, there = (pq.read_table(scores_path(where, *jobs[2])) for where in (other, run))
     assert here.equals(there)
 
 

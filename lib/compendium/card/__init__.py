@@ -1,0 +1,1 @@
+"""The study on one GPU: ``pack`` makes its data, ``study`` runs it with ``networks``, ``score`` counts."""
