@@ -24,7 +24,6 @@ IMPORT_NAMES = {
     "nvidia-ml-py": "pynvml",
     "pillow": "PIL",
     "scikit-learn": "sklearn",
-    "segmentation-models-pytorch": "segmentation_models_pytorch",
     "unrar2-cffi": "unrar",
     "great-tables": "great_tables",
     "pytest-timeout": "pytest_timeout",

@@ -56,8 +56,9 @@ def test_each_leads_to_its_neighbours(books: list[Path]) -> None:
 
 def test_the_projects_own_are_linked(tmp_path: Path) -> None:
     for own in (notebooks.chosen(), sorted((notebooks.folder() / "workshop").glob("[0-9][0-9]_*.ipynb"))):
-        copies = [tmp_path / path.name for path in own]
+        copies = [tmp_path / path.relative_to(notebooks.folder()) for path in own]
         for path, copy in zip(own, copies, strict=True):
+            copy.parent.mkdir(exist_ok=True)
             copy.write_bytes(path.read_bytes())
         assert len(own) > 2
         assert course.link(copies) == [], "run python -m compendium.course"

@@ -138,6 +138,12 @@ def test_an_output_folder_that_cannot_be_written_is_one_line(write: Callable[...
 BEGIN = 'profile: str = "smoke"\nseed: int = 0\ndata: str = ""\nout: str = "{out}"\neta: float = 0.95'
 
 
+@pytest.fixture
+def no_generated_data(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what takes `begin` its time."""
+    monkeypatch.setattr("endosim.generate", lambda folder, *_, **__: folder)
+
+
 def names_of(out: Path, *lines: str) -> dict[str, Any]:
     """The global names of a notebook after its parameters and an injected cell of `lines`."""
     names: dict[str, Any] = {"__name__": "__main__", "_": "", "In": [], "Out": {}, "get_ipython": None}
@@ -145,11 +151,13 @@ def names_of(out: Path, *lines: str) -> dict[str, Any]:
     return names
 
 
+@pytest.mark.usefixtures("no_generated_data")
 def test_parameters_become_the_run(tmp_path: Path) -> None:
     run = notebooks.begin(names_of(tmp_path, "seed = 2", 'profile = "laptop"'))
     assert run == config.run("laptop", seed=2, out=tmp_path)
 
 
+@pytest.mark.usefixtures("no_generated_data")
 def test_begin_may_be_imported_by_name(tmp_path: Path) -> None:
     assert notebooks.begin(names_of(tmp_path, "from compendium.notebooks import begin")).seed == 0
 
@@ -171,6 +179,7 @@ def test_a_wrong_parameter_stops_the_run(tmp_path: Path, line: str, said: str) -
     assert said in str(error.value)
 
 
+@pytest.mark.usefixtures("no_generated_data")
 def test_an_integer_passes_for_a_number(tmp_path: Path) -> None:
     assert notebooks.begin(names_of(tmp_path, "eta = 1"))
 

@@ -83,7 +83,7 @@ def test_ready_made_embeddings_need_no_pretraining_of_the_pool(run: config.Run) 
 
 
 def test_computing_names_what_is_not_finished(run: config.Run) -> None:
-    with pytest.raises(MedDELError, match=r"selection of meddel-0\.3 is not finished"):
+    with pytest.raises(MedDELError, match=r"pre-training of meddel-0\.3 is not finished"):
         savings.computing(run, [study.Cell(selector="meddel", ratio=0.3, seed=0)])
 
 

@@ -8,17 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compendium.questions import generated, labelled, quality, sources
+from compendium.generated import with_data
+from compendium.questions import labelled, probes, quality
+from meddel import config
 from meddel.config import Run
 from meddel.errors import MedDELError
 
 SIDE = 16
 
 
+def find(folder: Path, out: Path) -> list[labelled.LabelledSet]:
+    return labelled.find(Run(profile=config.profile("smoke"), data=folder, out=out), SIDE)
+
+
 @pytest.fixture(scope="module")
 def sets(modalities_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, labelled.LabelledSet]:
-    found = labelled.find(modalities_folder, SIDE, tmp_path_factory.mktemp("cache"))
-    return {data.name: data for data in found}
+    return {data.name: data for data in find(modalities_folder, tmp_path_factory.mktemp("out"))}
 
 
 def test_sets_are_found_with_their_modality_and_classes(sets: dict[str, labelled.LabelledSet]) -> None:
@@ -34,10 +39,8 @@ def test_sets_are_found_with_their_modality_and_classes(sets: dict[str, labelled
 
 
 def test_a_set_alone_is_found_too(modalities_folder: Path, tmp_path: Path) -> None:
-    assert [data.name for data in labelled.find(modalities_folder / "busi", SIDE, tmp_path)] == ["busi"]
-    assert [data.name for data in labelled.find(modalities_folder / "pneumoniamnist", SIDE, tmp_path)] == [
-        "pneumoniamnist"
-    ]
+    assert [data.name for data in find(modalities_folder / "busi", tmp_path)] == ["busi"]
+    assert [data.name for data in find(modalities_folder / "pneumoniamnist", tmp_path)] == ["pneumoniamnist"]
 
 
 def test_official_parts_are_kept_whatever_the_seed(sets: dict[str, labelled.LabelledSet]) -> None:
@@ -73,21 +76,21 @@ def test_images_that_look_alike_fall_into_one_part() -> None:
 
 
 def test_an_archive_or_labels_that_are_broken_are_refused(modalities_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x.npz").write_bytes(b"no archive")
+    (tmp_path / "bad" / "a").mkdir(parents=True)
+    (tmp_path / "bad" / "a" / "x.npz").write_bytes(b"no archive")
     with pytest.raises(MedDELError, match="no readable archive"):
-        labelled.find(tmp_path, SIDE, tmp_path / "cache")
+        find(tmp_path / "bad", tmp_path / "cache")
     images = np.zeros((4, 8, 8), np.uint8)
-    np.savez(tmp_path / "a" / "x.npz", train_images=images, train_labels=np.zeros((4, 14), np.uint8))
+    np.savez(tmp_path / "bad" / "a" / "x.npz", train_images=images, train_labels=np.zeros((4, 14), np.uint8))
     with pytest.raises(MedDELError, match="one label each"):
-        labelled.find(tmp_path, SIDE, tmp_path / "cache")
-    np.savez(tmp_path / "a" / "x.npz", train_images=images, train_labels=np.zeros((4, 1), np.uint8))
+        find(tmp_path / "bad", tmp_path / "cache")
+    np.savez(tmp_path / "bad" / "a" / "x.npz", train_images=images, train_labels=np.zeros((4, 1), np.uint8))
     with pytest.raises(MedDELError, match="fewer than two classes"):
-        labelled.find(tmp_path, SIDE, tmp_path / "cache")
+        find(tmp_path / "bad", tmp_path / "cache")
     shutil.copytree(modalities_folder / "busi", tmp_path / "b" / "busi")
     (tmp_path / "b" / "busi" / "labels.csv").write_text("name,class\nother,benign\n")
     with pytest.raises(MedDELError, match="no image is named"):
-        labelled.find(tmp_path / "b", SIDE, tmp_path / "cache")
+        find(tmp_path / "b", tmp_path / "cache")
 
 
 def test_a_class_that_only_one_group_holds_can_not_be_split() -> None:
@@ -99,37 +102,37 @@ def test_a_class_that_only_one_group_holds_can_not_be_split() -> None:
 
 
 def test_a_run_offers_its_modalities_domains_and_studies(tiny: Run) -> None:
-    assert [data.name for data in sources.other_modalities(tiny, SIDE)] == ["busi", "isic2017", "pneumoniamnist"]
-    domains = sources.domains(tiny, SIDE)
+    assert [data.name for data in probes.other_modalities(tiny, SIDE)] == ["busi", "isic2017", "pneumoniamnist"]
+    domains = probes.domains(tiny, SIDE)
     assert {domain: data.name for domain, data in domains.items()} == {
         quality.MEDICAL: "wce_bleedgen",
         quality.NATURAL: "cifar10_subset",
     }
-    studies = sources.masked_studies(tiny)
+    studies = probes.masked_studies(tiny)
     assert list(studies) == ["isic2017"]
     assert studies["isic2017"].profile.encoder == tiny.profile.encoder
     assert studies["isic2017"].profile.selectors == ("random", "meddel")
     endoscopy = tiny.model_copy(update={"data": tiny.data / "wce_bleedgen"})
-    assert sources.other_modalities(endoscopy, SIDE) == []
-    assert list(sources.domains(endoscopy, SIDE)) == [quality.MEDICAL]
-    assert sources.masked_studies(endoscopy) == {}
+    assert probes.other_modalities(endoscopy, SIDE) == []
+    assert list(probes.domains(endoscopy, SIDE)) == [quality.MEDICAL]
+    assert probes.masked_studies(endoscopy) == {}
 
 
 def test_generated_data_have_labels_of_their_own(tiny: Run) -> None:
-    run = tiny.model_copy(update={"data": None})
-    [data] = sources.other_modalities(run, SIDE)
-    assert data.modality == generated.MODALITY
+    run = with_data(tiny.model_copy(update={"data": tiny.out / "data", "generated": True}))
+    [data] = probes.other_modalities(run, SIDE)
+    assert data.modality == probes.GENERATED
     assert data.classes == ("no polyp", "polyp")
     assert data.images.shape == (72, SIDE, SIDE, 3)
     train, test = data.split(0)
     assert not set(data.groups[train]) & set(data.groups[test])
-    assert set(sources.domains(run, SIDE)) == {quality.MEDICAL, quality.NATURAL}
+    assert set(probes.domains(run, SIDE)) == {quality.MEDICAL, quality.NATURAL}
     with pytest.raises(MedDELError, match="not generated"):
-        generated.endoscopy(tiny.model_copy(update={"data": tiny.data / "isic2017"}), SIDE)
+        probes.generated_endoscopy(tiny.model_copy(update={"data": tiny.data / "isic2017"}), SIDE)
 
 
 def test_textures_differ_by_seed_and_are_the_same_for_one() -> None:
-    first, again, other = (generated.textures(SIDE, 3, seed).images for seed in (0, 0, 1))
+    first, again, other = (probes.textures(SIDE, 3, seed).images for seed in (0, 0, 1))
     assert (first == again).all()
     assert (first != other).any()
-    assert len(generated.textures(SIDE, 3).classes) == len(generated.TEXTURES)
+    assert len(probes.textures(SIDE, 3).classes) == len(probes.TEXTURES)

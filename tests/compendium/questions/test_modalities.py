@@ -13,10 +13,10 @@ import pytest
 from compendium.cli import kept
 from compendium.figures.beyond import probe_scores
 from compendium.figures.style import alt
-from compendium.questions import linear_probe, modalities, sources
+from compendium.questions import modalities, probes
 from meddel import evidence, select, study
-from meddel.images import index
 from meddel.config import Run
+from meddel.images import index
 from tests.meddel.study_cases import draw_data
 
 SIDE, SEEN = 16, 64
@@ -27,13 +27,13 @@ def written(out: Path) -> dict[Path, int]:
 
 
 def test_all_arms_are_trained_equally_and_scored_once(tiny: Run) -> None:
-    sets = sources.other_modalities(tiny, SIDE)
+    sets = probes.other_modalities(tiny, SIDE)
     table = modalities.scores(tiny, sets, ratio=0.25, images_seen=SEEN, seeds=[0, 1])
     assert list(table) == modalities.COLUMNS
     arms = {("none", 0.0), ("all", 1.0), ("random", 0.25), ("meddel", 0.25)}
     for _, part in table.groupby(["set", "seed"]):
         assert set(zip(part.selector, part.ratio, strict=True)) == arms
-    assert table[list(modalities.METRICS)].stack().between(0, 1).all()
+    assert table.auc.between(0, 1).all()
     folder = tiny.out / "questions" / "modalities"
     histories = sorted(folder.rglob("history.parquet"))
     assert len(histories) == len(sets) * 2 * 3
@@ -47,16 +47,16 @@ def test_all_arms_are_trained_equally_and_scored_once(tiny: Run) -> None:
     assert written(tiny.out) == before
     figure = probe_scores(table)
     assert len(figure.axes) == len(sets)
-    assert "busi, no pre-training:" in alt(figure)
+    assert "busi, none 100.0" in alt(figure)
 
 
 def test_a_probe_finds_what_is_there_and_nothing_in_noise(tiny: Run) -> None:
-    data = sources.other_modalities(tiny, SIDE)[0]
+    data = probes.other_modalities(tiny, SIDE)[0]
     train, test = data.split(0)
     signal = np.eye(3)[data.labels] + np.random.default_rng(0).normal(0, 0.05, (len(data.labels), 3))
-    assert linear_probe.probe(signal, data, train, test) == pytest.approx((1, 1))
+    assert probes.probe(signal, data.labels, train, test) == pytest.approx(1)
     chances = [
-        linear_probe.probe(np.random.default_rng(seed).normal(size=(len(data.labels), 3)), data, train, test).auc
+        probes.probe(np.random.default_rng(seed).normal(size=(len(data.labels), 3)), data.labels, train, test)
         for seed in range(30)
     ]
     assert np.mean(chances) == pytest.approx(0.5, abs=0.08)
@@ -66,7 +66,7 @@ def scores(gain: float, meddel: float, seeds: int = 5) -> pd.DataFrame:
     rng = np.random.default_rng(0)
     effects = {"none": (0, 0.0), "all": (1, gain), "random": (0.2, gain), "meddel": (0.2, gain + meddel)}
     rows = [
-        ("skin", "dermoscopy", name, ratio, seed, value := 0.6 + effect + rng.normal(0, 0.003), value)
+        ("skin", "dermoscopy", name, ratio, seed, 0.6 + effect + rng.normal(0, 0.003))
         for seed in range(seeds)
         for name, (ratio, effect) in effects.items()
     ]
@@ -102,7 +102,7 @@ def test_nothing_is_said_of_selectors_without_sensitivity(gain: float, meddel: f
 
 
 def test_a_set_with_masks_of_another_modality_has_a_study_of_its_own(tiny: Run) -> None:
-    run = sources.masked_studies(tiny)["isic2017"]
+    run = probes.masked_studies(tiny)["isic2017"]
     assert index.roles(study.study_index(run)) == ([], ["isic2017"])
     final = evidence.final_scores(study.run_study(run))
     assert set(final.selector) >= {"none", "all", "random", "meddel"}
@@ -116,10 +116,10 @@ def test_a_ledger_holds_the_study_of_another_modality_too(tiny: Run, modalities_
     shutil.copytree(modalities_folder / "isic2017", data / "isic2017")
     first, again = (tiny.model_copy(update={"data": data, "out": tmp_path / name}) for name in ("first", "again"))
     with kept(first, folder):
-        table = study.run_study(sources.masked_studies(first)["isic2017"])
+        table = study.run_study(probes.masked_studies(first)["isic2017"])
     assert (folder / "isic2017" / "seed-0.json").is_file()
     with kept(again, folder):
-        assert study.run_study(sources.masked_studies(again)["isic2017"]).equals(table)
+        assert study.run_study(probes.masked_studies(again)["isic2017"]).equals(table)
     assert not list(again.out.rglob("*.safetensors"))
     with kept(again, None):
         pass

@@ -65,7 +65,7 @@ def test_a_scheduler_that_is_lost_and_started_again(meddel: Callable, shared_sto
     with scheduler(tmp_path) as (address, _):
         code, out, err = meddel(*arguments, "--scheduler", address)
     assert code == 0, err
-    assert "1 workers with 1 threads" in out and f"kept {0.3 * N_SHARED:.0f} of {N}" in out
+    assert "1 workers with 1 threads" in out and f"kept {0.3 * N_SHARED:.0f} of {N_SHARED}" in out
     assert (stages / "kmeans.npz").stat().st_mtime_ns > seeded
     expected = scale.select(store, tmp_path / "one", threads=1, **rule)
     assert (stages / "selection.parquet").read_bytes() == expected.read_bytes()
