@@ -1,8 +1,6 @@
-"""The kernels on a card, in one short run: ``PYTHONPATH=kernels python kernels/bench/card.py OUT``.
+"""The kernels on a card: ``PYTHONPATH=kernels python kernels/bench/card.py OUT [--small]``; see ``docs/card.md``.
 
-Every operation against the definition first, then K-means, cosines, and what their parts take, beside torch and, where
-it can be imported, flash-kmeans. It needs NumPy, torch and CuPy alone. Each line is written at once to
-``OUT/kernels.jsonl``, so that an early end loses nothing. ``--small`` tries the script; without a card, on the CPU.
+It needs NumPy, torch and CuPy alone. Each line is written at once to ``OUT/kernels.jsonl``.
 """
 
 from __future__ import annotations
@@ -48,11 +46,10 @@ def inputs() -> Iterator[tuple[str, np.ndarray]]:
     """Yield random rows, equal ones, twins in the last bit, tiny, huge, with heavy tails, with constant columns."""
     for d in (1, 3, 64, 127, 768):
         x = RNG.standard_normal((600, d)).astype(np.float32)
-        twins = np.stack([x[:100], np.nextafter(x[:100], np.float32(9))], axis=1).reshape(200, d)
         yield f"normal d={d}", x
         yield f"float16 d={d}", x.astype(np.float16)
         yield f"equal d={d}", np.repeat(x[:7], 50, 0)
-        yield f"twins d={d}", twins
+        yield f"twins d={d}", np.concatenate([x[:100], np.nextafter(x[:100], np.float32(9))])
         yield f"tiny d={d}", x * np.float32(1e-30)
         yield f"huge d={d}", x.astype(np.float64) * 1e100
         yield f"heavy tails d={d}", (RNG.standard_cauchy((400, d)) * 3).astype(np.float32)
@@ -123,7 +120,7 @@ class Bench:
         """Name the card and measure its peak."""
         size = 1024 if self.small else 8192
         a = torch.randn(size, size, device=DEVICE).bfloat16()
-        peak, card = round(2e-12 * size**3 / seconds(lambda: a @ a)), torch.cuda.get_device_name() if CUDA else "none"
+        card, peak = torch.cuda.get_device_name() if CUDA else "none", round(2e-12 * size**3 / seconds(lambda: a @ a))
         self.say(section="machine", card=card, torch=torch.__version__, numpy=np.__version__, bf16_tflops=peak)
 
     def correct(self) -> None:
@@ -145,19 +142,18 @@ class Bench:
         """Measure the nearest centroids, what they consist of, and K-means."""
         x, what = rows_of(n, d, KINDS[kind] * k), {"n": n, "d": d, "k": k, "data": kind}
         c = x[torch.randperm(n, device=DEVICE)[:k]]
-        start, matrix = c.cpu().numpy(), array(x, "x", DEVICE)
-        exact = start.astype(np.float64)
-        prepare = seconds(lambda: back_end(DEVICE).rows(matrix, 2))
+        start, matrix = c.double().cpu().numpy(), array(x, "x", DEVICE)
         rows = back_end(DEVICE).rows(matrix, 2)
-        labels = rows.assign(exact, None)
+        labels = rows.assign(start, None)
         sample = RNG.choice(n, 2000, replace=False)
         expected = kernels.assign(x[torch.from_numpy(sample).to(DEVICE)].cpu().numpy(), start, backend="reference")[0]
-        ours = seconds(lambda: rows.assign(exact, labels))
+        ours = seconds(lambda: rows.assign(start, labels))
         half, tf32 = (seconds(lambda dtype=dtype: torch_assign(x, c, dtype)) for dtype in (torch.half, torch.float32))
         wrong, tflops = int((labels[sample] != expected).sum()), round(2e-12 * n * d * k / ours)
         self.say(section="assign", **what, ours=ours, torch_fp16=half, torch_tf32=tf32, tflops=tflops, wrong=wrong)
         moved = (labels + 1) % k
-        squares = seconds(lambda: rows.squares(exact, labels))
+        prepare = seconds(lambda: back_end(DEVICE).rows(matrix, 2))
+        squares = seconds(lambda: rows.squares(start, labels))
         sums = seconds(lambda: (rows.sums(labels, k, 40), rows.sums(moved, k, 40)))  # all rows move, twice
         whole = seconds(lambda: kernels.assign(x, start, **OURS), 1)
         self.say(section="parts", **what, prepare=prepare, squares=squares, sums=sums, whole_assign=whole)
@@ -171,28 +167,26 @@ class Bench:
     def cosines(self, n: int) -> None:
         """Measure the cosines within one cluster of n rows."""
         batch = (rows_of(n, 768, n // 50), np.arange(n), np.array([0, n]))
-        for name, operation, options in (
-            ("near_duplicates", kernels.near_duplicates, {"threshold": 0.95}),
-            ("row_max_cosine", kernels.row_max_cosine, {}),
-            ("near_duplicates greedy", kernels.near_duplicates, {"threshold": 0.95, "greedy": True}),
-            ("top_neighbours", kernels.top_neighbours, {"m": 10}),
-        ):
-            taken = round(once(lambda call=operation, how=options: call(*batch, **how, **OURS)), 4)
-            self.say(section="cosines", operation=name, n=n, seconds=taken)
+        for name, call in {
+            "near_duplicates": lambda: kernels.near_duplicates(*batch, 0.95, **OURS),
+            "row_max_cosine": lambda: kernels.row_max_cosine(*batch, **OURS),
+            "near_duplicates greedy": lambda: kernels.near_duplicates(*batch, 0.95, greedy=True, **OURS),
+            "top_neighbours": lambda: kernels.top_neighbours(*batch, 10, **OURS),
+        }.items():
+            self.say(section="cosines", operation=name, n=n, seconds=round(once(call), 4))
 
     def run(self) -> None:
         """Run one section after the other; one that fails is named."""
         n, k, large = (20_000, 50, 80) if self.small else (1_000_000, 1000, 4096)
+        shapes = ((768, k), (128, k), (768, large))
         sections: list[tuple] = [(self.machine,), (self.correct,)]
-        sections += [(self.clusters, n, 768, k, kind) for kind in KINDS]
+        sections += [(self.clusters, n, d, columns, kind) for d, columns in shapes for kind in KINDS]
         sections += [(self.cosines, m) for m in ((2_000,) if self.small else (20_000, 100_000, 300_000, 1_000_000))]
-        sections += [(self.clusters, n, d, columns, kind) for d, columns in ((128, k), (768, large)) for kind in KINDS]
         for section, *arguments in sections:
             try:
                 section(*arguments)
             except Exception:
                 self.say(section=section.__name__, arguments=arguments, failed=traceback.format_exc()[-1500:])
-        self.say(section="done")
 
 
 def main() -> None:

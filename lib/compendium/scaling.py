@@ -1,17 +1,15 @@
 """Measure `meddel.scale` on a made-up store, and plan a larger selection from what was measured.
 
 ``python -m compendium.scaling --rows 5000000 --width 768 --clusters 2000 --iterations 5`` goes through the stages of a
-selection in one process, beside what the kernels take for as many rows from memory and what the disk would take (a
-share above 1 says that the system had the bytes in its cache). With ``--workers 1 2`` it selects by so many workers of
-this machine instead, checks that the bytes are those of one process with one thread, and compares the times. Both write
-a table and JSON.
+selection in one process, beside what the kernels take for as many rows from memory. With ``--workers 1 2`` it selects
+by so many workers of this machine instead, checks that the bytes are those of one process with one thread, and compares
+the times. Both print a table and write JSON.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -45,7 +43,7 @@ STAGES = {
 }
 """The stages of a selection, and what their seconds grow with."""
 COLUMNS = ["stage", "grows with", "measured (s)", "times", "core hours", "hours", "cost"]
-_CONCEPTS, _TWINS, _ROUNDS, _SAMPLE, _RATIO, _CHUNK = 2000, 0.15, 5, 32768, 0.05, 16 << 20
+_CONCEPTS, _TWINS, _ROUNDS, _SAMPLE, _RATIO = 2000, 0.15, 5, 32768, 0.05
 _EPS = 2.0  # no row is an outlier: all are compared
 
 
@@ -93,8 +91,7 @@ def measure_stages(
 ) -> dict[str, Any]:
     """Go through all stages in `folder`, which gets 2.1 times the embeddings' bytes, and return what they took.
 
-    `limit` is that on extra memory, as for `meddel.scale.select`. Each of ``stages`` has seconds, gigabytes_per_second
-    of embeddings, share_of_disk_limit and share_of_arithmetic_limit.
+    `limit` is that on extra memory, as for `meddel.scale.select`.
     """
     size, seconds, path = rows * width * 2, {}, folder / "rows.f16"
 
@@ -106,7 +103,7 @@ def measure_stages(
 
     store = timed("generate", lambda: generate(folder / "store", rows, width, seed))
     ids = store.ids()
-    stream = Stream(store, selecting.block_rows(limit, rows, width, clusters, ids.nbytes))
+    stream = Stream(store, selecting.block_rows(limit, rows, width, clusters, ids.nbytes), np.arange(rows))
     with PeakMemory() as used:
         drawn = timed("seed", lambda: parallel(kmeans.StreamedRows(stream), clusters, np.random.default_rng(seed)))
         given = {"seed": seed, "iterations": iterations, "start": stream.unit_rows_at(drawn)}
@@ -124,14 +121,10 @@ def measure_stages(
 
         timed("selection", write)
     arithmetic = _arithmetic(stream, layout, path, found.centroids, given["start"], iterations)
-    write_rate, read_rate = _disk_rates(folder)
-    read = {"seed": _ROUNDS + 1, "k-means": iterations + 2, "sort": 1, "dedup": 1}
-    written = {"generate": 1, "sort": 1}
     stages = {
         name: {
             "seconds": taken,
             "gigabytes_per_second": size / taken / 1e9,
-            "share_of_disk_limit": size * (read.get(name, 0) / read_rate + written.get(name, 0) / write_rate) / taken,
             "share_of_arithmetic_limit": arithmetic[name] / taken if name in arithmetic else None,
         }
         for name, taken in seconds.items()
@@ -142,7 +135,6 @@ def measure_stages(
         "peak_memory_bytes": used.bytes,
         "memory_before_bytes": used.before,
         "extra_bytes_at_most": extra_bytes(rows, width, clusters, stream.block_rows, ids.nbytes),
-        "disk_bytes_per_second": {"write": write_rate, "read": read_rate},
         "stages": stages,
     }
 
@@ -220,30 +212,18 @@ def _arithmetic(
     unit, p = unit_rows(sample), fixed_point.power(m, 1.0)
 
     def assigning(to: np.ndarray) -> float:
-        (guess, _), _ = kmeans.assign_block(unit, to, p, **stream.work_on)
+        [(guess, _)], _ = kmeans.assign_block(unit, to, p, **stream.work_on)
         return _seconds(lambda: kmeans.assign_block(unit, to, p, guess, **stream.work_on)) / m
 
     pack = dedup.packs(layout.offsets, stream.block_rows)[0]
     edges = np.minimum(layout.offsets[pack.clusters.start : pack.clusters.stop + 1], pack.last)
-    order = layout.line[stream.rows_at(layout.inside[pack.first : pack.last])]
+    order = layout.line[stream.by_id[layout.inside[pack.first : pack.last]]]
     given = (path, stream.store.dim, stream.block_rows, pack, order, edges)
     return {
         "seed": _ROUNDS * assigning(np.concatenate([centroids, start])) * n,
         "k-means": (iterations + 1) * assigning(centroids) * n,
         "dedup": _seconds(lambda: dedup.compare_pack(*given, **stream.work_on)) / (pack.last - pack.first) * n,
     }
-
-
-def _disk_rates(folder: Path, count: int = 16) -> tuple[float, float]:
-    """Return the bytes a second that a file in `folder` takes, through to the disk, and gives, past the cache."""
-    content, room = np.random.default_rng(0).bytes(_CHUNK), bytearray(_CHUNK)
-    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
-        writing = _seconds(lambda: ([file.write(content) for _ in range(count)], os.fsync(file.fileno())))
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        file.seek(0)
-        reading = _seconds(lambda: [file.readinto(room) for _ in range(count)])
-    return count * _CHUNK / writing, count * _CHUNK / reading
 
 
 def _seconds(work: Callable[[], Any]) -> float:

@@ -156,9 +156,9 @@ def select(
 ) -> None:
     """Pick the images worth keeping (MedDEL, section 3.2), and say of every other one why it is deleted.
 
-    OUT_reasons.csv has the reasons: outlier at which distance, or duplicate of which image. Under a memory limit, and
-    with workers, MedDEL reads the store block by block. Its K-means then starts in another way (k-means||), so it keeps
-    other images than without. The limit and the number of workers change nothing.
+    A second file beside OUT has the reasons: outlier at which distance, or duplicate of which image. Under a memory
+    limit and with workers, MedDEL reads the store block by block; K-means then starts by k-means||, which changes the
+    selection. The limit and the number of workers do not.
     """
     import pyarrow.compute as pc
 
@@ -214,9 +214,8 @@ def _block_by_block(
     from meddel import scale
 
     if selector != "meddel":
-        raise MedDELError(
-            f"{selector} needs all embeddings in memory", fix="leave --memory-limit, --scheduler and --workers out"
-        )
+        fix = "leave --memory-limit, --scheduler and --workers out"
+        raise MedDELError(f"{selector} needs all embeddings in memory", fix=fix)
     stages = out.with_name(f"{out.stem}_stages")
     if scheduler is None and workers is None:
         return pq.read_table(scale.select(store, stages, **settings))

@@ -1,4 +1,4 @@
-"""The study on one GPU, tried on the processor with a tiny network."""
+"""The study on one GPU, tried on the CPU with a tiny network."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from compendium.card import networks, study, training
+from compendium.card import networks, score, study, training
 from compendium.card import pack as card_pack
 from compendium.card.networks import TINY
 from compendium.card.score import ARMS, PRIMARY_ARMS, PRIMARY_HEADS, SEARCH_SEED, SETS, Cells
 from compendium.card.study import Study
-from compendium.card.training import digest, load_pack
+from compendium.card.training import Training, digest, load_pack
 
 REAL = Path(__file__).resolve().parents[2].parent / "shared" / "realdata"
 N, TEST = 12, 4
@@ -72,7 +72,7 @@ def test_all_cells_are_there(finished: Path) -> None:
     expected = {(0, arm, name, head) for arm in ARMS for name in SETS for head in PRIMARY_HEADS}
     expected |= {(0, arm, name, "fine") for arm in PRIMARY_ARMS for name in SETS}
     expected |= {(0, arm, name, "none") for arm in ("image_blind", "all_foreground") for name in SETS}
-    tried = ["step0", *(f"all:{name}" for name in card_study.RECIPES)]
+    tried = ["step0", *(f"all:{name}" for name in networks.RECIPES)]
     known = json.loads((finished / "recipe.json").read_text(encoding="utf-8"))
     tried = [arm for arm in tried if arm == "step0" or arm[4:] in known["tried"]]
     expected |= {(SEARCH_SEED, arm, name, head) for arm in tried for name in SETS for head in PRIMARY_HEADS}
@@ -86,12 +86,12 @@ def test_every_arm_starts_from_step_0(finished: Path, pack: Path, tmp_path: Path
     study = Study(pack, tmp_path, 1, TINY)
     for seed in (0, SEARCH_SEED):
         trained = [row for row in rows_of(finished) if row["seed"] == seed and row["head"] != "none"]
-        first = card_study.digest(study.start(seed))
+        first = digest(study.training.start(seed))
         assert {row["start"] for row in trained} == {first}
         by_arm = {row["arm"]: row["encoder"] for row in trained}
         assert by_arm.pop("step0") == first
         assert len({first, *by_arm.values()}) == len(by_arm) + 1  # each arm has an encoder of its own
-    assert card_study.digest(study.start(0)) != card_study.digest(study.start(1))
+    assert digest(study.training.start(0)) != digest(study.training.start(1))
 
 
 def test_all_arms_see_as_many_images(finished: Path) -> None:
@@ -101,7 +101,7 @@ def test_all_arms_see_as_many_images(finished: Path) -> None:
 
 
 def test_counts_fit_the_masks(finished: Path, pack: Path) -> None:
-    data = card_study.load_pack(pack, torch.device("cpu"))
+    data = load_pack(pack, torch.device("cpu"))
     for row in rows_of(finished):
         size = data.mask(np.array(row["test"])).sum((1, 2)).numpy()
         tp, fp, fn = (np.array(row[name]) for name in ("tp", "fp", "fn"))
@@ -114,7 +114,7 @@ def test_counts_fit_the_masks(finished: Path, pack: Path) -> None:
 
 
 def test_image_blind_is_the_best_threshold(finished: Path, pack: Path) -> None:
-    data = card_study.load_pack(pack, torch.device("cpu"))
+    data = load_pack(pack, torch.device("cpu"))
     for row in (row for row in rows_of(finished) if row["arm"] == "image_blind"):
         train = data.mask(data.rows[f"0/{row['set']}/train"]).numpy()
         mean, best = train.mean(0), (-1.0, np.zeros((128, 128), bool))
@@ -137,9 +137,9 @@ def test_second_call_computes_only_what_is_missing(
     (tmp_path / "recipe.json").write_bytes((finished / "recipe.json").read_bytes())
     study, made = Study(pack, tmp_path, 5, TINY), []
     monkeypatch.setattr(study, "warm_up", lambda: None)
-    pretrain, head = study.pretrain, study.head
-    monkeypatch.setattr(study, "pretrain", lambda *given: made.append(given[1:3]) or pretrain(*given))
-    monkeypatch.setattr(study, "head", lambda *given: made.append(given[2:]) or head(*given))
+    pretrain, head = study.training.pretrain, study.training.head
+    monkeypatch.setattr(study.training, "pretrain", lambda *given: made.append(given[1:3]) or pretrain(*given))
+    monkeypatch.setattr(study.training, "head", lambda *given: made.append(given[2:]) or head(*given))
     study.run()
     first = json.loads(lines[gone])
     assert made == [(0, "k_center"), (first["set"], first["head"])]
@@ -164,49 +164,67 @@ def test_early_end_leaves_whole_arms(pack: Path, finished: Path, tmp_path: Path)
     assert found == [(arm, name, head) for arm in ("step0", "all") for name in SETS for head in PRIMARY_HEADS]
 
 
-def test_primary_arms_come_first_if_asked(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_primary_arms_come_first(pack: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study, asked = Study(pack, tmp_path, 5, TINY), []
-    study.pack.rows["1/all"] = study.pack.rows["0/all"]
+    study.rows["1/all"] = study.rows["0/all"]
     monkeypatch.setattr(study, "warm_up", lambda: None)
     monkeypatch.setattr(study, "choose", lambda: "pixels75")
     monkeypatch.setattr(study, "work_off", lambda tasks, *_: asked.extend(task[:2] for task in tasks))
-    study.run(first=2)
+    study.run()
     primary = [(seed, arm) for seed in (0, 1) for arm in PRIMARY_ARMS]
     assert asked == [*primary, *((seed, arm) for seed in (0, 1) for arm in ARMS[len(PRIMARY_ARMS) :])]
 
 
 def test_hog_finds_the_direction() -> None:
     stripes = torch.sin(torch.arange(128) * 0.8).expand(1, 3, 128, 128)
-    for image, place in ((stripes, 0), (stripes.transpose(2, 3), card_study.ORIENTATIONS // 2)):
-        target = card_study.hog_target(image.contiguous()).reshape(card_study.TOKENS, 3, card_study.ORIENTATIONS)
-        assert (target.argmax(2) % card_study.ORIENTATIONS == place).float().mean() > 0.9
+    for image, place in ((stripes, 0), (stripes.transpose(2, 3), networks.ORIENTATIONS // 2)):
+        target = networks.hog_target(image.contiguous()).reshape(networks.TOKENS, 3, networks.ORIENTATIONS)
+        assert (target.argmax(2) % networks.ORIENTATIONS == place).float().mean() > 0.9
         assert torch.allclose(target.norm(dim=2), torch.ones(()), atol=1e-5)
 
 
 def test_targets_follow_the_order_of_the_tokens() -> None:
     image = torch.zeros(1, 3, 128, 128)
     image[:, :, 8:16, 24:32] = torch.rand(3, 8, 8)
-    for target in card_study.TARGETS.values():
+    for target in networks.TARGETS.values():
         busy = target(image)[0].abs().sum(1)
-        assert busy.argmax() in (16 + 3, 16 + 2, 16 + 4, 3, 35) if target is card_study.hog_target else busy[19] > 0
-    assert card_study.pixel_target(image)[0].abs().sum(1).nonzero().flatten().tolist() == [19]
+        assert busy.argmax() in (16 + 3, 16 + 2, 16 + 4, 3, 35) if target is networks.hog_target else busy[19] > 0
+    assert networks.pixel_target(image)[0].abs().sum(1).nonzero().flatten().tolist() == [19]
 
 
 def test_masks_move_with_the_images() -> None:
     random = torch.Generator().manual_seed(0)
     masks = torch.zeros(16, 1, 128, 128)
     masks[:, :, 20:60, 30:110] = 1
-    view = card_study.random_views(16, 0.3, random)
-    seen = card_study.seen(masks, view)
-    assert (card_study.seen(masks, view, "nearest") - seen).abs().mean() < 0.01
+    view = networks.random_views(16, 0.3, random)
+    seen = networks.seen(masks, view)
+    assert (networks.seen(masks, view, "nearest") - seen).abs().mean() < 0.01
     assert len({round(float(image.mean()), 4) for image in seen}) > 8
 
 
+def test_steps_do_not_wait_for_the_device(pack: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained, made = Training(pack, TINY), []
+    images = trained.pack.images[:4]
+    networks.augmented(images, networks.random_views(4, 0.3, trained.random()), trained.random())
+    for name in ("tensor", "as_tensor", "from_numpy"):  # a copy from the host waits until the device is done
+        monkeypatch.setattr(torch, name, made.append)
+    monkeypatch.setattr(torch.Tensor, "new_tensor", made.append)
+    x = networks.augmented(images, networks.random_views(4, 0.3, trained.random()), trained.random())
+    recipe = networks.RECIPES["pixels75"]
+    trained.masked_loss(x, recipe, trained.predictors[recipe.outputs], trained.random())
+    assert made == []
+
+
 def test_study_imports_little() -> None:
-    tree = ast.parse(Path(card_study.__file__).read_text(encoding="utf-8"))
-    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
-    names += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
-    assert {name.split(".")[0] for name in names} <= {*sys.stdlib_module_names, "torch", "timm", "numpy", "PIL"}
+    names = []
+    for module in (networks, score, study, training):
+        tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
+        names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+        names += [str(node.module) for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = {name for name in names if name.startswith("compendium")}
+    assert ours <= {"compendium.card", *(f"compendium.card.{name}" for name in ("networks", "score", "training"))}
+    known = {*sys.stdlib_module_names, "torch", "timm", "numpy", "PIL", "compendium"}
+    assert {name.split(".")[0] for name in names} <= known
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real images are not here")
@@ -216,7 +234,7 @@ def test_pack_of_real_images(tmp_path: Path) -> None:
     with np.load(tmp_path / "pack" / "meta.npz") as meta:
         ids, sources, sequence = meta["ids"], meta["sources"][meta["source"]], meta["sequence"]
     study = Study(tmp_path / "pack", tmp_path / "out", 1, TINY)
-    rows, pool = study.pack.rows, study.pack.rows["0/all"]
+    rows, pool = study.rows, study.rows["0/all"]
     tests = np.concatenate([rows[f"0/{name}/test"] for name in SETS])
     assert not np.isin(tests, pool).any() and set(sources[pool]) == {*card_pack.IN_POOL, *card_pack.POOL_ONLY}
     parts = [set(sequence[rows[f"0/cvc_clinicdb/{part}"]]) for part in ("train", "test")]
@@ -228,7 +246,7 @@ def test_pack_of_real_images(tmp_path: Path) -> None:
     for row in tests:
         path = REAL / sources[row] / "masks" / f"{ids[row].split('/')[1]}.png"
         real = np.asarray(Image.open(path).convert("L").resize((128, 128), Image.Resampling.NEAREST)) > 127
-        assert (study.pack.mask(np.array([row]))[0].numpy() == real).all()
+        assert (study.training.pack.mask(np.array([row]))[0].numpy() == real).all()
     study.images = TINY.least_images
     study.run_arm(0, "meddel_near", ("probe", "fine100"), "hog75")
     assert len(rows_of(tmp_path / "out")) == len(SETS) * 2

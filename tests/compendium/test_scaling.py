@@ -1,4 +1,4 @@
-"""Made-up stores depend on their seed alone, both benchmarks go through, and a plan grows with the work of each stage."""
+"""Made-up stores depend on their seed alone, both benchmarks run, and a plan grows with the work of each stage."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ def importing(work: Path) -> Stage:
 
 def clustering(work: Path) -> Stage:
     """K-means by streaming, from the draw of its start on."""
-    stream = Stream(generate(work / "store", N, D, 0, shard_rows=200), 4 * BLOCK, threads=1)
+    stream = Stream(generate(work / "store", N, D, 0, shard_rows=200), 4 * BLOCK, np.arange(N), threads=1)
 
     def run(out: Path) -> None:
         with locked(out):
@@ -78,7 +78,7 @@ def clustering(work: Path) -> Stage:
 
 def after_kmeans(work: Path) -> tuple[Stream, tuple]:
     """Return a stream and the layout of its clusters, one of which is larger than a block."""
-    stream = Stream(generate(work / "store", N, D, 0, shard_rows=90), BLOCK, threads=1)
+    stream = Stream(generate(work / "store", N, D, 0, shard_rows=90), BLOCK, np.arange(N), threads=1)
     found = kmeans(stream, K, work, "key", seed=0, iterations=12)
     inside, offsets = order_within(found.labels, found.distances, K, eps=2.0, keep="near", drawn=np.empty(0))
     assert np.diff(offsets).max() > BLOCK

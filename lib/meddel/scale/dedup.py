@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,14 +25,9 @@ from meddel.scale.stream import Stream, load_checkpoint, save_checkpoint, unit_r
 
 
 class Layout(NamedTuple):
-    """Where the rows of the clusters are in the sorted file.
+    """Where rows are in the sorted file: `line` (int64 [n]) of each of the store's rows, -1 for none.
 
-    Attributes
-    ----------
-    inside, offsets : int64 [m], [k + 1]
-        Cluster i is the places ``inside[offsets[i]:offsets[i + 1]]``, the first to keep first, and these lines.
-    line : int64 [n]
-        The line of each of the store's rows, -1 for none.
+    Cluster i is the places ``inside[offsets[i]:offsets[i + 1]]``, the first to keep first, and these lines.
     """
 
     inside: np.ndarray
@@ -50,7 +46,7 @@ class Pack(NamedTuple):
 
 def lay_out(stream: Stream, inside: np.ndarray, offsets: np.ndarray) -> Layout:
     """Return where rows go; `inside` and `offsets` as `Layout` has them."""
-    sizes, rows = np.diff(offsets), stream.rows_at(inside)
+    sizes, rows = np.diff(offsets), stream.by_id[inside]
     line = np.full(stream.store.rows, -1, np.int64)
     cluster = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
     line[rows[np.lexsort((rows, cluster))]] = np.arange(len(rows))
@@ -89,7 +85,7 @@ def scatter_block(block: np.ndarray, path: Path, lines: np.ndarray, **_: Any) ->
     edges = [0, *(np.flatnonzero(np.diff(lines) != 1) + 1).tolist(), len(lines)] if len(lines) else []
     try:
         with open(path, "r+b") as file:
-            for first, last in zip(edges, edges[1:], strict=False):
+            for first, last in pairwise(edges):
                 file.seek(int(lines[first]) * wide)
                 file.write(memory[first * wide : last * wide])
             file.flush()
@@ -102,7 +98,7 @@ def packs(offsets: np.ndarray, block_rows: int) -> list[Pack]:
     """Cut the sorted file into packs of at most `block_rows` lines; parts of a larger cluster have half of that."""
     found, first, half = [], 0, max(1, block_rows // 2)
     edges = offsets.tolist()
-    for number, (begin, last) in enumerate(zip(edges, edges[1:], strict=False)):
+    for number, (begin, last) in enumerate(pairwise(edges)):
         if last - edges[first] > block_rows and first < number:
             found.append(Pack(range(first, number), edges[first], begin, edges[first]))
             first = number
@@ -120,7 +116,7 @@ def dedup(stream: Stream, layout: Layout, path: Path, folder: Path, key: str) ->
     They are -inf, and partners -1, for the first of a cluster and for rows that are in none.
     """
     n, place = stream.store.rows, np.empty(len(layout.inside), np.int64)
-    place[layout.line[stream.rows_at(layout.inside)]] = layout.inside
+    place[layout.line[stream.by_id[layout.inside]]] = layout.inside
     result = kernels.RowMax(np.full(n, -np.inf), np.full(n, -1, np.int64))
     with progress(what="compare within clusters", total=len(place), unit="image") as bar:
         for pack, found in _each(stream, layout, path, folder, key):
@@ -131,9 +127,7 @@ def dedup(stream: Stream, layout: Layout, path: Path, folder: Path, key: str) ->
     return result
 
 
-def _each(
-    stream: Stream, layout: Layout, path: Path, folder: Path, key: str
-) -> Iterator[tuple[Pack, kernels.RowMax]]:
+def _each(stream: Stream, layout: Layout, path: Path, folder: Path, key: str) -> Iterator[tuple[Pack, kernels.RowMax]]:
     """Yield each pack and its cosines: those that an earlier run has finished, then the others as they come."""
     found = packs(layout.offsets, stream.block_rows)
     todo = []
@@ -153,7 +147,7 @@ def _each(
 
     def arguments(number: int) -> tuple:
         pack = found[number]
-        order = layout.line[stream.rows_at(layout.inside[pack.first : pack.last])]
+        order = layout.line[stream.by_id[layout.inside[pack.first : pack.last]]]
         return path, stream.store.dim, max(1, stream.block_rows // 2), pack, order, edges(pack)
 
     todo.sort(key=pairs, reverse=True)  # the dearest first, so that workers are done at the same time

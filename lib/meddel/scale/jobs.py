@@ -6,7 +6,6 @@ import copy
 import os
 import secrets
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,6 @@ from meddel.study.results import require_contracts
 
 MEMORY_EACH = 2 << 30
 """Bytes of free memory that a worker should find which trains the study's encoders; it holds about 1.5 GB."""
-_AHEAD = 2  # shards for each thread that are begun before the oldest is written
 _models: dict[str, Any] = {}
 """The last model of this worker, as reading it takes longer than embedding a shard."""
 
@@ -59,10 +57,22 @@ def embed_images(
         filed = writer.folder.resolve() / f"weights-{secrets.token_hex(8)}.safetensors"
         artefacts.write_bytes(filed, to_safetensors({k: v.cpu().contiguous() for k, v in network.state_dict().items()}))
         shape = copy.deepcopy(network).to("meta")  # travels with each task: without weights it is small
+        settings, n = (shape, str(filed), batch, device, pool), index.num_rows
+        begun: list[Future] = []
         try:
-            yield from _in_order(writer, client, (shape, str(filed), batch, device, pool))
+            for start in range(writer.done, n, writer.shard_rows):
+                rows = index.take(np.arange(start, min(start + writer.shard_rows, n)))  # a slice would take all along
+                begun.append(client.submit(embed_shard, rows, *settings, pure=False, retries=RETRIES))
+            with in_one_line(client), progress(what="embed", total=n, unit="image", done=writer.done) as bar:
+                while begun:
+                    found = begun[0].result()
+                    del begun[0]  # so that its worker forgets it
+                    bar.update(len(found))
+                    yield found
         finally:
             filed.unlink(missing_ok=True)
+            if begun and client.status == "running":
+                client.cancel(begun)
 
     given = {"batch": batch, "device": device, "pool": pool, "shard_rows": shard_rows}
     return embed.embed(index, out, model=model, shards=shards, **given)
@@ -71,7 +81,7 @@ def embed_images(
 def embed_shard(
     index: pa.Table, shape: VisionTransformer, weights: str, batch: int, device: str, pool: Pool
 ) -> np.ndarray:
-    """Return the embeddings of a shard's images, float16 [m, d], by the model `shape` with the file `weights` (a task)."""
+    """Return the embeddings of a shard's images, float16 [m, d], by `shape` with the file `weights` (a task)."""
     if _models.get("path") != (weights, device):
         try:
             state = load_file(weights, device)
@@ -83,28 +93,6 @@ def embed_shard(
     rows = embed.embed_rows(index, _models["model"], batch, device, pool)
     with np.errstate(over="ignore"):  # what overflows is infinite, which the store refuses
         return rows.astype(np.float16)
-
-
-def _in_order(writer: StoreWriter, client: Client, settings: tuple) -> Iterator[np.ndarray]:
-    """Yield the shards which the writer lacks; some are begun ahead, but never all, as their results take memory."""
-    starts = deque(range(writer.done, writer.index.num_rows, writer.shard_rows))
-    begun: deque[Future] = deque()
-    try:
-        bar = progress(what="embed", total=writer.index.num_rows, unit="image", done=writer.done)
-        with in_one_line(client), bar:
-            while starts or begun:
-                while starts and len(begun) < _AHEAD * max(1, sum(client.nthreads().values())):
-                    start = starts.popleft()
-                    stop = min(start + writer.shard_rows, writer.index.num_rows)
-                    rows = writer.index.take(np.arange(start, stop))  # a slice would travel with the whole table
-                    begun.append(client.submit(embed_shard, rows, *settings, pure=False, retries=RETRIES))
-                found = begun[0].result()
-                begun.popleft()
-                bar.update(len(found))
-                yield found
-    finally:
-        if begun and client.status == "running":
-            client.cancel(list(begun))
 
 
 def fitting_workers() -> int:

@@ -34,19 +34,14 @@ class StreamedRows:
     """The unit rows of a store by place, as the start and the iterations ask for them (`meddel_kernels.backends.Rows`).
 
     One pass finds labels, squared distances and, where `largest` (the greatest absolute value) is given, sums. Other
-    questions are answered from the last pass. `before` is called with the arguments of `assign` before each pass.
+    questions are answered from the last pass. `before` gets the centroids and labels from which a pass starts, and
+    returns the labels to guess.
     """
 
-    def __init__(
-        self,
-        stream: Stream,
-        largest: float | None = None,
-        before: Callable[[np.ndarray, np.ndarray | None], np.ndarray | None] | None = None,
-    ) -> None:
-        self.stream, self.largest = stream, largest
+    def __init__(self, stream: Stream, largest: float | None = None, before: Callable[..., Any] | None = None) -> None:
+        self.stream, self.largest, self._before = stream, largest, before
         self.n, self.d = stream.store.rows, stream.store.dim
         self._p = None if largest is None else fixed_point.power(self.n, largest)
-        self._before = before
         self._centroids = self._labels = self._squares = self._sums = np.empty(0)
 
     def take(self, rows: np.ndarray) -> np.ndarray:
@@ -63,10 +58,7 @@ class StreamedRows:
             if self._before is not None:
                 guess = self._before(centroids, guess)
             self._centroids = self._labels = self._squares = self._sums = np.empty(0)
-            own = None if guess is None else self.stream.by_row(guess)
-            found, self._sums = self.stream.added(assign_block, centroids, self._p, own=own)
-            self._labels = self.stream.by_place(np.concatenate([labels for labels, _ in found]))
-            self._squares = self.stream.by_place(np.concatenate([squares for _, squares in found]))
+            self._labels, self._squares, self._sums = self._passed(centroids, self._p, guess)
             self._centroids = centroids
         return self._labels
 
@@ -86,10 +78,17 @@ class StreamedRows:
 
     def min_distance(self, squares: np.ndarray, index: int) -> None:
         """Replace each of the squared distances (float64 [n]) by that to row `index` where that is less."""
-        found = np.empty(self.n)
-        for part, mine in self.stream.each(squares_of_block, self.take(np.array([index]))):
-            found[part] = mine
-        np.minimum(squares, self.stream.by_place(found), out=squares)
+        np.minimum(squares, self._passed(self.take(np.array([index])))[1], out=squares)
+
+    def _passed(self, centroids: np.ndarray, p: int | None = None, guess: np.ndarray | None = None) -> tuple:
+        """Return what `assign_block` finds in all rows."""
+        by_id, own = self.stream.by_id, None
+        if guess is not None:
+            own = np.empty_like(guess)
+            own[by_id] = guess
+        found, sums = self.stream.added(assign_block, centroids, p, own=own)
+        labels, squares = (np.concatenate(parts)[by_id] for parts in zip(*found, strict=True))
+        return labels, squares, sums
 
 
 def kmeans(
@@ -145,17 +144,12 @@ def largest_of_block(unit: np.ndarray, **_: Any) -> float:
 
 def assign_block(
     unit: np.ndarray, centroids: np.ndarray, p: int | None, guess: np.ndarray | None = None, **work_on: Any
-) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray | None]:
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray | None]:
     """Return a block's nearest centroids and squared distances, and its sums at the power `p` if given (a task)."""
     rows = _prepared(unit, **work_on)
     labels = rows.assign(centroids, guess)
     sums = None if p is None else rows.sums(labels, len(centroids), p)
-    return (labels, rows.squares(centroids, labels)), sums
-
-
-def squares_of_block(unit: np.ndarray, centroid: np.ndarray, **work_on: Any) -> np.ndarray:
-    """Return the squared distances of a block's rows to one centroid, float64 [1, d] (a task)."""
-    return _prepared(unit, **work_on).squares(centroid, np.zeros(len(unit), np.int32))
+    return [(labels, rows.squares(centroids, labels))], sums
 
 
 def _prepared(unit: np.ndarray, *, backend: kernels.Backend, threads: int | None) -> Rows:

@@ -68,15 +68,12 @@ def select(
 
     Parameters
     ----------
-    store : Store
-        Opened with ``verify=True``, or by workers, no damaged shard is computed on.
-    out : Path
-        A folder, for this store and these settings; what others left in it is replaced.
-    k : int or None
-        Number of clusters; None: sqrt(n / 2), rounded.
+    store, out : Store, Path
+        The embeddings (opened with ``verify=True``, or by workers, no damaged shard is computed on), and a folder for
+        them and these settings; what others left in it is replaced.
     ratio, eta : float or None
         The share to keep, or the threshold; one of the two.
-    seed, iterations, eps, keep, backend, threads
+    k, seed, iterations, eps, keep, backend, threads
         As for `meddel.select.algorithm1.rank`; `seed` seeds all draws.
     memory_limit_bytes : int or None
         Extra memory to stay within, with workers for each of their threads too; None: blocks of 32,768 rows.
@@ -93,16 +90,19 @@ def select(
     Raises
     ------
     MedDELError
-        A setting is out of range, the limit is too low, an id occurs twice, an embedding is not finite or of length 0,
-        a shard is damaged, the folder can't be written, a worker does not see the folders or has another version (it
-        is named), or the scheduler is lost.
+        A setting, an embedding or a shard is refused, the limit is too low, an id occurs twice, the folder can't be
+        written, a worker does not see the folders or has another version (it is named), or the scheduler is lost.
     """
     n, out = store.rows, Path(out)
     k = clusters_for(n) if k is None else k
     rule = {"k": k, "seed": seed, "iterations": iterations, "eps": eps, "keep": keep, "ratio": ratio, "eta": eta}
     check_kernels(backend, threads)
     check_settings(n, k, iterations, eps, keep)
-    _check_wanted(n, ratio, eta, seed)
+    if (ratio is None) == (eta is None):
+        raise MedDELError("give either a ratio or eta", fix="such as ratio=0.05")
+    if seed < 0:
+        raise MedDELError(f"seed {seed} is negative", fix="give 0 or more")
+    budget = check_threshold(eta) if ratio is None else budget_for(ratio, n)
     ids, path = store.ids(), out / "selection.parquet"
     rows = block_rows(memory_limit_bytes, n, store.dim, k, ids.nbytes)
     with locked(out):
@@ -111,12 +111,11 @@ def select(
             with artefacts.recorded(path, key, parameters=rule, seed=seed, data_hash=store.hash):
                 stream = Stream(store, rows, _by_id(ids), backend, threads)
                 if client is not None:
-                    from meddel.scale.workers import shared  # here, as Dask takes a second and memory
+                    from meddel.scale.workers import SharedStream  # here, as Dask takes a second and memory
 
-                    stream = shared(stream, client, out)
+                    stream = SharedStream(stream, client, out)
                 ranking = _ranking(stream, out, k, seed, iterations, eps, keep)
-                budget = budget_for(ratio, n) if eta is None else budget_at(ranking, eta, eps)
-                write_selection(path, ids, ranking, budget)
+                write_selection(path, ids, ranking, budget or budget_at(ranking, eta, eps))
     return path
 
 
@@ -130,8 +129,7 @@ def _ranking(stream: Stream, out: Path, k: int, seed: int, iterations: int, eps:
     found = kmeans(stream, k, out, key, seed=own, iterations=iterations)
     inside, offsets = order_within(found.labels, found.distances, k, eps=eps, keep=keep, drawn=drawn)
     cosine, partner = _cosines(stream, out, inside, offsets, artefacts.hash_of(key, eps, keep))
-    by_id = stream.rows_at(np.arange(n))
-    return ranked(found.labels, found.distances, cosine, partner, offsets, eps=eps, by_id=by_id)
+    return ranked(found.labels, found.distances, cosine, partner, offsets, eps=eps, by_id=stream.by_id)
 
 
 def _cosines(stream: Stream, out: Path, inside: np.ndarray, offsets: np.ndarray, key: str) -> kernels.RowMax:
@@ -194,10 +192,10 @@ def block_rows(limit: int | None, n: int, d: int, k: int, id_bytes: int) -> int:
     return min(n, rows)
 
 
-def _by_id(ids: pa.ChunkedArray) -> np.ndarray | None:
-    """Return the rows in the order of their ids, None if that is how they are; refuse an id that occurs twice."""
+def _by_id(ids: pa.ChunkedArray) -> np.ndarray:
+    """Return the rows in the order of their ids; refuse an id that occurs twice."""
     if _ascending(ids):
-        return None
+        return np.arange(len(ids))
     by_id = pc.sort_indices(ids).to_numpy().astype(np.int64)
     if not _ascending(ids.take(by_id)):
         raise MedDELError("an id occurs twice in the index", fix="index the images again")
@@ -206,15 +204,3 @@ def _by_id(ids: pa.ChunkedArray) -> np.ndarray | None:
 
 def _ascending(ids: pa.ChunkedArray) -> bool:
     return len(ids) < 2 or bool(pc.all(pc.less(ids[:-1], ids[1:])).as_py())
-
-
-def _check_wanted(n: int, ratio: float | None, eta: float | None, seed: int) -> None:
-    """Refuse a ratio, a threshold and a seed which are out of range."""
-    if (ratio is None) == (eta is None):
-        raise MedDELError("give either a ratio or eta", fix="such as ratio=0.05")
-    if ratio is not None:
-        budget_for(ratio, n)
-    else:
-        check_threshold(eta)
-    if seed < 0:
-        raise MedDELError(f"seed {seed} is negative", fix="give 0 or more")

@@ -7,7 +7,7 @@ The stages know `Stream` alone, and hand it functions of a module (*tasks*) to c
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,18 +26,19 @@ _INFINITE = np.uint16(0x7C00)  # float16 bits from here on, without the sign, ar
 
 Task = Callable[..., Any]
 """Called with the keywords ``backend`` and ``threads``, as kernels take them, which change no result."""
+Own, Parts, Found = np.ndarray | None, Sequence[slice] | None, Iterator[tuple[slice, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Stream:
     """The rows of a store in blocks of `block_rows`, on which no result depends.
 
-    `by_id` (int64 [n]) is the store's row at each *place* in the order of ids; None where that is the rows' order.
+    `by_id` (int64 [n]) is the store's row at each *place* in the order of ids.
     """
 
     store: Store
     block_rows: int
-    by_id: np.ndarray | None = None
+    by_id: np.ndarray
     backend: kernels.Backend = "auto"
     threads: int | None = None
 
@@ -52,35 +53,12 @@ class Stream:
         n = self.store.rows
         return [slice(first, min(first + self.block_rows, n)) for first in range(0, n, self.block_rows)]
 
-    def rows_at(self, places: np.ndarray) -> np.ndarray:
-        """Return the store's rows at some places."""
-        return places if self.by_id is None else self.by_id[places]
-
-    def by_place(self, values: np.ndarray) -> np.ndarray:
-        """Return values that are in the order of rows in the order of places."""
-        return values if self.by_id is None else values[self.by_id]
-
-    def by_row(self, values: np.ndarray) -> np.ndarray:
-        """Return values that are in the order of places in the order of rows."""
-        if self.by_id is None:
-            return values
-        result = np.empty_like(values)
-        result[self.by_id] = values
-        return result
-
     def unit_rows_at(self, places: np.ndarray) -> np.ndarray:
         """Return the unit rows at some places: float64 [m, d]."""
-        rows = self.store.take(self.rows_at(places))
+        rows = self.store.take(self.by_id[places])
         return kernels.unit_rows(rows) if len(rows) else np.empty(rows.shape)
 
-    def each(
-        self,
-        task: Task,
-        *shared: Any,
-        own: np.ndarray | None = None,
-        unit: bool = True,
-        parts: Sequence[slice] | None = None,
-    ) -> Iterator[tuple[slice, Any]]:
+    def each(self, task: Task, *shared: Any, own: Own = None, unit: bool = True, parts: Parts = None) -> Found:
         """Yield each block's rows and ``task(block, *shared, own of these rows)``, in any order of blocks.
 
         A block is of unit rows, float64 [m, d]; or float16 as in the store where `unit` is False. `parts` are the
@@ -104,28 +82,26 @@ class Stream:
                     block = checked_unit_rows(self.store, part.start, block, self.threads, room)
                 yield part, task(block, *shared, *own_of(own, part), **self.work_on)
 
-    def added(self, task: Task, *shared: Any, own: np.ndarray | None = None) -> tuple[list[Any], Any]:
-        """Return what `task` finds in each block, in order, and the sum of an array of whole numbers over all blocks.
+    def added(self, task: Task, *shared: Any, own: Own = None) -> tuple[list[Any], Any]:
+        """Return what `task` finds in all blocks, in order, and the sum of their arrays of whole numbers.
 
-        The task returns both for its block; the second may be None for all of them.
+        The task returns both for its block: a list, and an array (None if all have none).
         """
         found, total = [], None
         with progress(what="pass", total=self.store.rows, unit="row") as bar:
             for part, (mine, addend) in self.each(task, *shared, own=own):
-                found.append(mine)
+                found += mine
                 total = addend if total is None else np.add(total, addend, out=total)
                 bar.update(part.stop - part.start)
         return found, total
 
-    def map(
-        self, task: Task, numbers: Iterable[int], arguments: Callable[[int], tuple]
-    ) -> Iterator[tuple[int, Any]]:
+    def map(self, task: Task, numbers: Sequence[int], arguments: Callable[[int], tuple]) -> Iterator[tuple[int, Any]]:
         """Yield each number and ``task(*arguments(number))``, in any order; workers begin with the first numbers."""
         for number in numbers:
             yield number, task(*arguments(number), **self.work_on)
 
 
-def own_of(own: np.ndarray | None, part: slice) -> tuple[np.ndarray, ...]:
+def own_of(own: Own, part: slice) -> tuple[np.ndarray, ...]:
     """Return the argument that one block gets, if there is one."""
     return () if own is None else (own[part],)
 
@@ -157,7 +133,7 @@ def checked_unit_rows(
 
 
 def save_checkpoint(path: Path, key: str, **arrays: np.ndarray) -> None:
-    """Write what a stage has finished as ``.npz`` under a key that says from what, atomically; equal bytes for equals."""
+    """Write what a stage has finished, atomically, as ``.npz`` with a key that says from what."""
     with artefacts.atomic_write(path) as stream:
         np.savez(stream, key=np.array(key), **arrays)
 

@@ -13,24 +13,23 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dask
 import numpy as np
-from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed, get_worker
+from distributed import Client, Future, KilledWorker, LocalCluster, Worker, WorkerPlugin, as_completed
 from distributed.comm import CommClosedError
 from distributed.scheduler import NoValidWorkerError, NoWorkerError
 
 from meddel import __version__, artefacts
 from meddel.errors import MedDELError
 from meddel.progress import progress
-from meddel.scale.stream import Stream, Task, checked_unit_rows, own_of
+from meddel.scale.stream import Found, Own, Parts, Stream, Task, checked_unit_rows, own_of
 from meddel.store import Store
 from meddel.store.store import finished as finished_manifest
 
@@ -44,28 +43,15 @@ _AGAIN = "run the same again: what is finished is not computed again"
 
 @contextmanager
 def connect(scheduler: str | None = None, workers: int | None = None) -> Iterator[Client]:
-    """Give a client, and print what it works with and the link of its dashboard.
+    """Give a client of a cluster, and print what it works with and the link of its dashboard.
 
-    Without an address, workers are started on this machine: processes with one thread each, which share its memory
-    equally and end with the block. In a script, call it below ``if __name__ == "__main__":``, as they read the script
-    once more.
-
-    Parameters
-    ----------
-    scheduler : str or None
-        Address of Dask's scheduler, such as ``tcp://node:8786``; None: workers on this machine.
-    workers : int or None
-        How many on this machine; None: one a core.
-
-    Raises
-    ------
-    MedDELError
-        Both are given, no scheduler answers, it has no worker, or it was lost while the block ran.
+    `scheduler` is the address of Dask's scheduler, such as ``tcp://node:8786``. Without it, `workers` processes with
+    one thread each (None: one a core) are started on this machine, share its memory equally, and end with the block; in
+    a script, call it below ``if __name__ == "__main__":``, as they read the script once more. Both, a scheduler which
+    does not answer or has no worker, and workers which are lost in the block are a `MedDELError`.
     """
     check_asked(scheduler, workers)
-    with ExitStack() as stack:
-        client = stack.enter_context(_started(workers) if scheduler is None else _found(scheduler))
-        stack.enter_context(in_one_line(client))
+    with _started(workers) if scheduler is None else _found(scheduler) as client, in_one_line(client):
         known = client.scheduler_info(n_workers=-1)["workers"].values()
         least = min(worker["memory_limit"] for worker in known)
         memory = f"at least {least / 1e9:.1f} GB each" if least else "no limit on memory"
@@ -168,12 +154,7 @@ def check_workers(client: Client, task: Callable[..., str], *arguments: Any) -> 
 
 
 def unseen(problem: str, path: str | Path) -> MedDELError:
-    """Return the error to raise where this worker does not see what others see."""
-    try:
-        worker = get_worker()
-        problem = f"worker {worker.name} ({worker.address}) {problem}"
-    except ValueError:
-        pass  # no task, but a question of the client's, which knows whom it asked
+    """Return the error to raise where a worker does not see what others see; `check_workers` adds its name."""
     return MedDELError(problem, path, "let all workers see it at this path: a shared file system")
 
 
@@ -181,36 +162,31 @@ class Filed(str):
     """The path of an array which all tasks of a pass need."""
 
 
-@dataclass(frozen=True)
 class SharedStream(Stream):
     """The same stream, whose tasks are done by the workers of `client`; `folder`, which they see, is locked.
 
-    `threads` are this process's, which computes what is not shared.
+    A task has a sixty-fourth of all rows, so that workers are done together, but at most a block of `stream`. Its size
+    does not depend on the workers, so that others may continue.
     """
 
-    client: Client = field(kw_only=True)
-    folder: Path = field(kw_only=True)
+    def __init__(self, stream: Stream, client: Client, folder: Path) -> None:
+        rows = min(stream.block_rows, max(_LEAST_ROWS, -(-stream.store.rows // _PARTS)))
+        super().__init__(stream.store, rows, stream.by_id, stream.backend, stream.threads)
+        self.client, self.folder = client, folder.resolve()
 
     @property
     def work_on(self) -> dict[str, Any]:
         """What tasks compute with: one thread each, as a worker has several tasks where it has several threads."""
         return {"backend": self.backend, "threads": 1}
 
-    def each(
-        self,
-        task: Task,
-        *shared: Any,
-        own: np.ndarray | None = None,
-        unit: bool = True,
-        parts: Sequence[slice] | None = None,
-    ) -> Iterator[tuple[slice, Any]]:
+    def each(self, task: Task, *shared: Any, own: Own = None, unit: bool = True, parts: Parts = None) -> Found:
         """Yield as `Stream.each` does, as workers finish."""
-        with self._begun(on_rows, task, shared, own, unit, parts) as futures:
+        with self._begun(task, shared, own, unit, parts) as futures:
             yield from finished(self.client, futures)
 
-    def added(self, task: Task, *shared: Any, own: np.ndarray | None = None) -> tuple[list[Any], Any]:
+    def added(self, task: Task, *shared: Any, own: Own = None) -> tuple[list[Any], Any]:
         """Return as `Stream.added` does; the workers add up, in the form of a tree."""
-        with self._begun(addend, task, shared, own) as leaves:
+        with self._begun(task, shared, own, True, None) as leaves:
             nodes = list(leaves)
             while len(nodes) > 1:
                 groups = [nodes[first : first + _FAN_IN] for first in range(0, len(nodes), _FAN_IN)]
@@ -221,9 +197,7 @@ class SharedStream(Stream):
             _, found = next(finished(self.client, {nodes[0]: None}))
         return found
 
-    def map(
-        self, task: Task, numbers: Iterable[int], arguments: Callable[[int], tuple]
-    ) -> Iterator[tuple[int, Any]]:
+    def map(self, task: Task, numbers: Sequence[int], arguments: Callable[[int], tuple]) -> Iterator[tuple[int, Any]]:
         """Yield as `Stream.map` does, as workers finish."""
         _ = self._ready
         yield from finished(self.client, {self._submit(task, *arguments(i), **self.work_on): i for i in numbers})
@@ -232,7 +206,7 @@ class SharedStream(Stream):
     def _ready(self) -> tuple[str, str]:
         """The store's folder and hash, after a check that workers see them and that its shards are whole."""
         place = str(self.store.folder.resolve()), self.store.hash
-        check_workers(self.client, greet, place, str(self.folder.resolve()))
+        check_workers(self.client, greet, place, str(self.folder))
         futures = {self._submit(verify, place, number): number for number in range(len(self.store.shards))}
         with progress(what="verify", total=len(futures), unit="shard") as bar:
             for _ in finished(self.client, futures):
@@ -244,45 +218,23 @@ class SharedStream(Stream):
 
     @contextmanager
     def _begun(
-        self,
-        call: Callable[..., Any],
-        task: Task,
-        shared: tuple[Any, ...],
-        own: np.ndarray | None,
-        unit: bool = True,
-        parts: Sequence[slice] | None = None,
+        self, task: Task, shared: tuple[Any, ...], own: Own, unit: bool, parts: Parts
     ) -> Iterator[dict[Future, slice]]:
         """Give the futures of all blocks; arrays that they share are in files until the block ends."""
-        place, given = self._ready, list(shared)
-        filed = {
-            number: Filed(self.folder.resolve() / f"shared-{secrets.token_hex(8)}.npy")
-            for number, value in enumerate(shared)
-            if isinstance(value, np.ndarray)
-        }
+        place, given, paths = self._ready, [], []
         try:
-            for number, path in filed.items():
-                artefacts.write_array(Path(path), shared[number])
-                given[number] = path
+            for value in shared:
+                if isinstance(value, np.ndarray):
+                    paths.append(self.folder / f"shared-{secrets.token_hex(8)}.npy")
+                    artefacts.write_array(paths[-1], value)
+                    value = Filed(paths[-1])
+                given.append(value)
             wanted = self.parts if parts is None else parts
-            yield {
-                self._submit(call, place, part.start, part.stop, unit, task, given, own_of(own, part), self.work_on): part
-                for part in wanted
-            }
+            settings = (place, unit, task, given, self.work_on)
+            yield {self._submit(on_rows, part, own_of(own, part), *settings): part for part in wanted}
         finally:
-            for path in filed.values():
-                Path(path).unlink(missing_ok=True)
-
-
-def shared(stream: Stream, client: Client, folder: Path) -> SharedStream:
-    """Return a stream whose tasks the workers of `client` do.
-
-    A task has a sixty-fourth of all rows, so that workers are done together, but at most a block of `stream`. It does
-    not depend on the workers, so that others may continue.
-    """
-    rows = min(stream.block_rows, max(_LEAST_ROWS, -(-stream.store.rows // _PARTS)))
-    return SharedStream(
-        stream.store, rows, stream.by_id, stream.backend, stream.threads, client=client, folder=folder
-    )
+            for path in paths:
+                path.unlink(missing_ok=True)
 
 
 def greet(place: tuple[str, str], out: str) -> str:
@@ -314,33 +266,26 @@ def verify(place: tuple[str, str], number: int) -> None:
 
 
 def on_rows(
+    part: slice,
+    own: tuple[Any, ...],
     place: tuple[str, str],
-    first: int,
-    last: int,
     unit: bool,
     task: Task,
     shared: list[Any],
-    own: tuple[Any, ...],
     work_on: dict[str, Any],
 ) -> Any:
-    """Return what `task` returns for rows `first` to `last` of a store, as `Stream.each` calls it."""
+    """Return what `task` returns for some rows of a store, as `Stream.each` calls it."""
     store = opened(place)
-    rows = np.empty((last - first, store.dim), np.float16)
-    store.read(first, rows)
+    rows = np.empty((part.stop - part.start, store.dim), np.float16)
+    store.read(part.start, rows)
     if unit:
-        rows = checked_unit_rows(store, first, rows, work_on["threads"])
+        rows = checked_unit_rows(store, part.start, rows, work_on["threads"])
     given = (_loaded(value) if isinstance(value, Filed) else value for value in shared)
     return task(rows, *given, *own, **work_on)
 
 
-def addend(*arguments: Any) -> tuple[list[Any], np.ndarray | None]:
-    """Return what `on_rows` returns for a block, in the form that `merged` adds up."""
-    mine, total = on_rows(*arguments)
-    return [mine], total
-
-
 def merged(nodes: list[tuple[list[Any], np.ndarray | None]]) -> tuple[list[Any], np.ndarray | None]:
-    """Return what several blocks have found, in order, and the sum of their arrays of whole numbers, if they have any."""
+    """Return what several blocks have found, in order, and the sum of their arrays of whole numbers, if any."""
     total = nodes[0][1]
     for _, other in nodes[1:]:
         total = None if total is None else total + other  # a new array: a worker may need its own once more

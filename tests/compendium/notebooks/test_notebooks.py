@@ -17,6 +17,7 @@ from meddel.errors import MedDELError
 from meddel.evidence import verdicts
 
 NOTEBOOKS = notebooks.chosen()
+PAPER = [notebook for notebook in NOTEBOOKS if notebook.parent.name == "notebooks"]
 pytestmark = pytest.mark.timeout(1500)
 
 
@@ -40,13 +41,21 @@ def pages(out: Path) -> list[Path]:
     return sorted((out / "notebooks").glob("*.html"))
 
 
-def test_there_is_a_map_one_notebook_a_section_the_open_questions_and_the_report() -> None:
-    after = ["certify_the_kernels", "compare_the_selectors"]
-    questions = ["try_other_modalities", "find_the_best_ratio", "dose_the_quality"]
-    last = [*after, *questions, "scale_the_selection", "gather_the_report"]
-    assert len(NOTEBOOKS) == 1 + len(claims.SECTIONS) + len(last)
-    assert [notebook.stem[3:] for notebook in NOTEBOOKS[-len(last) :]] == last
-    assert [notebook.name[:2] for notebook in NOTEBOOKS] == [f"{number:02d}" for number in range(len(NOTEBOOKS))]
+def test_the_papers_notebooks_are_a_map_one_a_section_and_the_kernels() -> None:
+    assert len(PAPER) == 1 + len(claims.SECTIONS) + 1
+    assert [notebook.name[:2] for notebook in PAPER] == [f"{number:02d}" for number in range(len(PAPER))]
+    for section, notebook in zip(claims.SECTIONS, PAPER[1:], strict=False):
+        cells = nbformat.read(notebook, as_version=4).cells
+        assert f"(section {section})" in cells[0].source
+        assert any(f'conclude(run, "{section}"' in cell.source for cell in cells)
+
+
+@pytest.mark.parametrize("notebook", PAPER, ids=named)
+def test_the_papers_notebooks_are_short_and_narrow(notebook: Path) -> None:
+    cells = nbformat.read(notebook, as_version=4).cells
+    code = [line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines() if line.strip()]
+    assert len(code) <= 100
+    assert max(map(len, code)) <= 84
 
 
 @pytest.mark.parametrize("changes", [{"sead": 1}, {"seed": "0"}, {"profile": 1}], ids=["unknown", "text", "number"])
@@ -84,7 +93,7 @@ def test_the_study_is_whole(out: Path) -> None:
 def test_every_section_has_its_verdicts(out: Path) -> None:
     found = report.verdicts(out)
     assert found.section.drop_duplicates().tolist() == list(claims.SECTIONS)
-    assert found.claim.tolist() == [claim.claim for claim in claims.claims()]
+    assert found.claim.tolist() == claims.claims().claim.tolist()
     assert [verdict for verdict in found.verdict if verdicts.check(verdict) != verdict] == []
     assert (found.verdict == "reproduced").any()
 

@@ -1,4 +1,4 @@
-"""Stores to stream and to share, what is computed from them in memory, workers on this machine, and what befalls them."""
+"""Stores to stream and to share, the results in memory, workers on this machine, and what befalls them."""
 
 from __future__ import annotations
 

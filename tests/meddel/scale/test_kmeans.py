@@ -20,6 +20,11 @@ def equal(found: Clusters, expected: kernels.KMeans) -> None:
         assert getattr(found, name).tobytes() == getattr(expected, name).tobytes(), name
 
 
+def stream_of(store: Store, block_rows: int, threads: int | None = None) -> Stream:
+    """Return a stream of rows that are in the order of their ids."""
+    return Stream(store, block_rows, np.arange(store.rows), threads=threads)
+
+
 def unit_rows(store: Store) -> np.ndarray:
     return kernels.unit_rows(np.asarray(store.embeddings))
 
@@ -33,7 +38,7 @@ def test_from_the_same_centroids(
     unit = unit_rows(store)
     start = unit[np.random.default_rng(1).permutation(len(unit))[:9]]
     expected = kernels.kmeans(unit, 9, start=start, iterations=iterations)
-    stream = Stream(store, block_rows, threads=threads)
+    stream = stream_of(store, block_rows, threads)
     equal(kmeans(stream, 9, tmp_path, "a", seed=0, iterations=iterations, start=start), expected)
     assert expected.iterations > 4 or iterations < 50
 
@@ -42,7 +47,7 @@ def test_from_the_same_centroids(
 def test_from_its_own_start(stored: Callable[..., Store], tmp_path: Path, seed: int) -> None:
     store = stored()
     expected = kernels.kmeans(unit_rows(store), 8, seed=seed, start="k-means||")
-    equal(kmeans(Stream(store, 99), 8, tmp_path, "a", seed=seed), expected)
+    equal(kmeans(stream_of(store, 99), 8, tmp_path, "a", seed=seed), expected)
 
 
 def test_empty_clusters_are_repaired_with_the_same_rows(stored: Callable[..., Store], tmp_path: Path) -> None:
@@ -53,7 +58,7 @@ def test_empty_clusters_are_repaired_with_the_same_rows(stored: Callable[..., St
     assert len(np.unique(labels)) < 8
     expected = kernels.kmeans(unit, 8, start=start)
     assert len(np.unique(expected.labels)) == 8
-    equal(kmeans(Stream(store, 64), 8, tmp_path, "a", seed=0, start=start), expected)
+    equal(kmeans(stream_of(store, 64), 8, tmp_path, "a", seed=0, start=start), expected)
 
 
 @pytest.mark.parametrize("k", [1, 3, 6])
@@ -61,11 +66,11 @@ def test_fewer_distinct_rows_than_clusters(stored: Callable[..., Store], tmp_pat
     x = np.repeat(np.random.default_rng(0).standard_normal((3, 5)), 20, axis=0)
     store = stored(values=x, shard_rows=17)
     expected = kernels.kmeans(unit_rows(store), k, seed=4, start="k-means||")
-    equal(kmeans(Stream(store, 16), k, tmp_path, "a", seed=4), expected)
+    equal(kmeans(stream_of(store, 16), k, tmp_path, "a", seed=4), expected)
 
 
 def test_another_key_starts_anew_and_the_same_goes_on(stored: Callable[..., Store], tmp_path: Path) -> None:
-    stream = Stream(stored(), 200)
+    stream = stream_of(stored(), 200)
     kmeans(stream, 8, tmp_path, "a", seed=0, iterations=2)
     made = (tmp_path / "kmeans.npz").stat().st_mtime_ns
     kmeans(stream, 8, tmp_path, "a", seed=0, iterations=2)
@@ -80,4 +85,4 @@ def test_a_row_without_length_is_named(stored: Callable[..., Store], tmp_path: P
     embeddings[4] = 0
     np.save(store.shards[2].path, embeddings)
     with pytest.raises(MedDELError, match=r"length 0 in an embedding \(image-00304\)"):
-        kmeans(Stream(Store.open(store.folder, verify=False), 64), 8, tmp_path, "a", seed=0, start=np.eye(8, 24))
+        kmeans(stream_of(Store.open(store.folder, verify=False), 64), 8, tmp_path, "a", seed=0, start=np.eye(8, 24))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,11 +11,10 @@ import numpy as np
 import pytest
 from distributed import Client
 
-from meddel import artefacts
 from meddel.errors import MedDELError
 from meddel.scale import select
 from meddel.scale.stream import Stream
-from meddel.scale.workers import connect, shared
+from meddel.scale.workers import SharedStream, connect
 from meddel.store import Store
 from tests.meddel.scale.conftest import RULE, Befalls, Stored
 
@@ -40,7 +36,8 @@ def test_any_number_of_workers_and_any_shards_select_the_same(
 
 
 @pytest.mark.parametrize(("function", "sent"), [
-    ("addend", signal.SIGKILL), ("merged", signal.SIGKILL), ("compare_pack", signal.SIGKILL), ("addend", signal.SIGSTOP),
+    ("on_rows", signal.SIGKILL), ("merged", signal.SIGKILL), ("compare_pack", signal.SIGKILL),
+    ("on_rows", signal.SIGSTOP),
 ])  # fmt: skip
 def test_a_worker_that_is_killed_or_slow_changes_nothing(
     client: Client, shared_store: Stored, expected: bytes, tmp_path: Path, function: str, sent: signal.Signals
@@ -61,7 +58,7 @@ def test_a_task_that_takes_its_worker_down_ends_the_run(
     store = shared_store()
     with connect(workers=1) as own:  # which has done its part when this worker is gone
         monkeypatch.setattr(own.cluster.scheduler, "allowed_failures", 0)
-        own.register_plugin(Befalls("addend", signal.SIGKILL, tmp_path / "once", at="executing"), name="befalls")
+        own.register_plugin(Befalls("on_rows", signal.SIGKILL, tmp_path / "once", at="executing"), name="befalls")
         with pytest.raises(MedDELError, match="a task ended its worker 1 times, mostly for want of memory"):
             select(store, tmp_path / "out", client=own, **RULE)
     assert not list((tmp_path / "out").glob("shared-*"))
@@ -83,12 +80,12 @@ def test_a_run_that_has_lost_its_last_worker_ends(
 
 def test_a_worker_that_cant_see_the_store_is_named(client: Client, shared_store: Stored, tmp_path: Path) -> None:
     store = shared_store()
-    gone = Store(tmp_path / "elsewhere", store.manifest)
+    gone_stream = Stream(Store(tmp_path / "elsewhere", store.manifest), 99, np.arange(store.rows))
     with pytest.raises(MedDELError, match=r"worker \d+ \(tcp://[\d.:]+\) can't see the store \(.*elsewhere\); let all"):
-        next(shared(Stream(gone, 99), client, tmp_path).each(np.sum))
+        next(SharedStream(gone_stream, client, tmp_path).each(np.sum))
     shutil.copytree(shared_store(70).folder, tmp_path / "elsewhere")
     with pytest.raises(MedDELError, match="sees another store"):
-        next(shared(Stream(gone, 99), client, tmp_path).each(np.sum))
+        next(SharedStream(gone_stream, client, tmp_path).each(np.sum))
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
 
 
