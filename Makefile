@@ -9,6 +9,8 @@ JOBS ?= 2
 WORKERS ?=
 ROOM ?= room
 SYLLABUS ?=
+PACK ?=
+MINUTES ?= 7
 PYTHON ?=
 
 SHELL := /bin/sh
@@ -28,7 +30,8 @@ export PIP_NO_INPUT := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup study lab site workshop test bench lint format lock clean
+CARD_PYTHON := $(or $(PYTHON),python3)
+.PHONY: help setup study lab site workshop test bench card lint format lock clean
 
 help: ## Show this text
 	@echo "First:"
@@ -42,6 +45,7 @@ help: ## Show this text
 	@echo "Variables: PROFILE=smoke|laptop|paper  DATA=folder (none: generated)  OUT=$(OUT)  SEED=$(SEED)"
 	@echo "           ROOM=$(ROOM)  SYLLABUS=90-minutes|half-day|day (none: all exercises)"
 	@echo "           WORKERS=2 (processes that share the study's encoders; none: one a core)"
+	@echo "           PACK=folder MINUTES=$(MINUTES) (of the study on a GPU)"
 	@echo "           PYTHON=python3.12 (none: the first of 3.13, 3.12, 3.11 that works)  JOBS=$(JOBS) (tests at a time)"
 
 setup: $(STAMP) ## Make .venv with the locked packages; nothing to do if it is there
@@ -64,6 +68,14 @@ test: lint ## Check style, notebooks and units, then run every notebook in smoke
 
 bench: $(STAMP) ## Measure the kernels beside their peers, as ratios; some minutes on an idle machine
 	"$(BIN)/python" kernels/bench --threads "$(JOBS)"
+
+card: ## On a machine with an NVIDIA GPU: measure the kernels, then run the study on PACK (docs/card.md)
+	@[ -f "$(PACK)/splits.npz" ] || { echo "make: PACK= has to name a folder made by: python -m compendium.card.pack" \
+		"(see docs/card.md)" >&2; exit 1; }
+	@$(CARD_PYTHON) -c 'import cupy, numba, threadpoolctl, PIL, timm, torch; assert torch.cuda.is_available()' || { echo "make:" \
+		"$(CARD_PYTHON) needs an NVIDIA GPU and the packages named in docs/card.md; name another by PYTHON=" >&2; exit 1; }
+	PYTHONPATH=kernels $(CARD_PYTHON) kernels/bench/card.py "$(OUT)/card"
+	PYTHONPATH=lib $(CARD_PYTHON) -P lib/compendium/card/study.py --pack "$(PACK)" --out "$(OUT)/card" --minutes $(MINUTES)
 
 lint: $(STAMP) ## Check style, and that no notebook holds outputs
 	"$(BIN)/ruff" check

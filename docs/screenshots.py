@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
+from serve_jupyter import served
 
-from compendium.live.jupyter import served
 from meddel import artefacts
 from meddel.errors import MedDELError, exit_code
 

@@ -1,6 +1,6 @@
 """The kernels on a card: ``PYTHONPATH=kernels python kernels/bench/card.py OUT [--small]``; see ``docs/card.md``.
 
-It needs NumPy, torch and CuPy alone. Each line is written at once to ``OUT/kernels.jsonl``.
+It needs NumPy, torch, CuPy, Numba and threadpoolctl. Each line is written at once to ``OUT/kernels.jsonl``.
 """
 
 from __future__ import annotations

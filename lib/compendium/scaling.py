@@ -96,9 +96,7 @@ def measure_stages(
     size, seconds, path = rows * width * 2, {}, folder / "rows.f16"
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
-        start = time.perf_counter()
-        found = work()
-        seconds[name] = time.perf_counter() - start
+        found, seconds[name] = _timed(work)
         return found
 
     store = timed("generate", lambda: generate(folder / "store", rows, width, seed))
@@ -120,7 +118,8 @@ def measure_stages(
             selecting.write_selection(folder / "selection.parquet", ids, ranking, budget_for(_RATIO, rows))
 
         timed("selection", write)
-    arithmetic = _arithmetic(stream, layout, path, found.centroids, given["start"], iterations)
+    moves = int(found.moves)
+    arithmetic = _arithmetic(stream, layout, path, found.centroids, given["start"], moves)
     stages = {
         name: {
             "seconds": taken,
@@ -130,6 +129,7 @@ def measure_stages(
         for name, taken in seconds.items()
     }
     return {
+        "iterations": moves,
         "block_rows": stream.block_rows,
         "threads": thread_count(None),
         "peak_memory_bytes": used.bytes,
@@ -150,18 +150,16 @@ def measure_workers(
 
     store, ways = generate(folder / "store", rows, width, seed), []
     rule = {"k": clusters, "ratio": _RATIO, "iterations": iterations, "seed": seed, "eps": _EPS}
-    begun = time.perf_counter()
-    expected = select(store, folder / "alone", threads=1, **rule).read_bytes()
-    alone = time.perf_counter() - begun
+    expected, alone = _timed(lambda: select(store, folder / "alone", threads=1, **rule).read_bytes())
     ways.append({"workers": 0, "start_seconds": 0.0, "seconds": alone, "speed": 1.0})
     for count in workers:
         begun = time.perf_counter()
         with connect(workers=count) as client:
             start = time.perf_counter() - begun
-            found = select(store, folder / str(count), client=client, **rule)
-            seconds = time.perf_counter() - begun - start
-        if found.read_bytes() != expected:
-            raise MedDELError(f"{count} workers select something else than one process", found, "report this")
+            given = {"client": client, **rule}
+            found, seconds = _timed(lambda: select(store, folder / str(count), **given).read_bytes())  # noqa: B023
+        if found != expected:
+            raise MedDELError(f"{count} workers select something else than one process", fix="report this")
         ways.append({"workers": count, "start_seconds": start, "seconds": seconds, "speed": alone / seconds})
     return {"ways": ways}
 
@@ -213,7 +211,7 @@ def _arithmetic(
 
     def assigning(to: np.ndarray) -> float:
         [(guess, _)], _ = kmeans.assign_block(unit, to, p, **stream.work_on)
-        return _seconds(lambda: kmeans.assign_block(unit, to, p, guess, **stream.work_on)) / m
+        return _timed(lambda: kmeans.assign_block(unit, to, p, guess, **stream.work_on))[1] / m
 
     pack = dedup.packs(layout.offsets, stream.block_rows)[0]
     edges = np.minimum(layout.offsets[pack.clusters.start : pack.clusters.stop + 1], pack.last)
@@ -222,14 +220,14 @@ def _arithmetic(
     return {
         "seed": _ROUNDS * assigning(np.concatenate([centroids, start])) * n,
         "k-means": (iterations + 1) * assigning(centroids) * n,
-        "dedup": _seconds(lambda: dedup.compare_pack(*given, **stream.work_on)) / (pack.last - pack.first) * n,
+        "dedup": _timed(lambda: dedup.compare_pack(*given, **stream.work_on))[1] / (pack.last - pack.first) * n,
     }
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
+    """Return what a function returns, and its seconds."""
     start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+    return work(), time.perf_counter() - start
 
 
 def main() -> None:

@@ -20,6 +20,8 @@ from meddel.select import Ranking, budget_for
 Colour = Literal["cluster", "video", "centre", "kept"]
 _MOST_POINTS = 4000
 _MARKERS = ("o", "s", "^", "D", "v", "P")
+Looks = dict[str, tuple[str, str, int]]
+_FATES: Looks = {"not kept": (style.LIGHT, ".", 12), "outlier": (style.RED, "x", 18), "kept": (style.BLUE, "o", 18)}
 
 
 class Plane(NamedTuple):
@@ -63,7 +65,7 @@ def map_view(
     counts = groups.value_counts()
     with style.styled():
         figure, [axis] = style.new(1, 1, 7.2, 4.6)
-        drawn = _draw_kept(axis, shown, names) if colour == "kept" else _draw_groups(axis, shown, names, counts)
+        drawn = _draw(axis, shown, names, counts, _FATES if colour == "kept" else None)
         axis.set_xlabel(f"component 1 ({shown.shares[0]:.0%} of the variance)")
         axis.set_ylabel(f"component 2 ({shown.shares[1]:.0%} of the variance)")
         axis.tick_params(labelbottom=False, labelleft=False, length=0)
@@ -120,24 +122,20 @@ def _groups(ranking: Ranking, index: pa.Table, colour: str) -> tuple[pd.Series, 
     return groups, f"{colour.capitalize()}s: {coloured} in colour{rest}"
 
 
-def _draw_groups(axis: Axes, shown: Plane, names: np.ndarray, counts: pd.Series) -> list[str]:
-    """Draw the largest groups, and return their names."""
-    largest = counts.sort_index(kind="stable").sort_values(ascending=False, kind="stable").index
-    largest = list(largest[: len(style.CLUSTERS)])
-    others = ~pd.Series(names).isin(largest).to_numpy()
-    _scatter(axis, shown.points[others], style.LIGHT, ".", 12, "others" if others.any() and largest else None)
-    for name, colour, marker in zip(largest, style.CLUSTERS, _MARKERS, strict=False):
-        _scatter(axis, shown.points[names == name], colour, marker, 16, f"{name} ({counts[name]:,})")
-    return largest
-
-
-def _draw_kept(axis: Axes, shown: Plane, names: np.ndarray) -> list[str]:
-    """Draw what becomes of the images, and return the fates that occur."""
-    looks = {"not kept": (style.LIGHT, ".", 12), "outlier": (style.RED, "x", 18), "kept": (style.BLUE, "o", 18)}
-    found = [name for name in looks if (names == name).any()]
-    for name in found:
-        _scatter(axis, shown.points[names == name], *looks[name], name)
-    return found
+def _draw(axis: Axes, shown: Plane, names: np.ndarray, counts: pd.Series, looks: Looks | None) -> list[str]:
+    """Draw the groups that have `looks` (None: the largest ones), the others in grey, and return their names."""
+    if looks is None:
+        largest = counts.sort_index(kind="stable").sort_values(ascending=False, kind="stable").index
+        looks = {
+            name: (*look, 16) for name, look in zip(largest, zip(style.CLUSTERS, _MARKERS, strict=True), strict=False)
+        }
+    drawn = [name for name in looks if (names == name).any()]
+    others = ~pd.Series(names).isin(drawn).to_numpy()
+    if others.any():
+        _scatter(axis, shown.points[others], style.LIGHT, ".", 12, "others" if drawn else None)
+    for name in drawn:
+        _scatter(axis, shown.points[names == name], *looks[name], f"{name} ({counts[name]:,})")
+    return drawn
 
 
 def _scatter(axis: Axes, points: np.ndarray, colour: str, marker: str, size: float, label: str | None) -> None:

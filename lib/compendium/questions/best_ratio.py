@@ -155,15 +155,13 @@ class Best(NamedTuple):
     """The best ratio at a price, among those between the smallest and the largest that were tried.
 
     `ratio` has the greatest expected worth over the draws; `low` and `high` are the 90 % interval of the draws' own
-    best ratios, `sure` the share of them within a factor `NEAR` of `ratio`, and `regret` what somebody who knew the
-    curve would gain by another ratio.
+    best ratios, and `sure` the share of them within a factor `NEAR` of `ratio`.
     """
 
     ratio: float
     low: float
     high: float
     sure: float
-    regret: float
 
 
 def best(fitted: Fit, price: float) -> Best:
@@ -175,8 +173,7 @@ def best(fitted: Fit, price: float) -> Best:
     own, chosen = grid[worth.argmax(axis=1)], int(worth.mean(axis=0).argmax())
     low, high = np.quantile(own, [0.05, 0.95])
     near = np.abs(np.log(own / grid[chosen])) <= np.log(NEAR) + 1e-9
-    regret = (worth.max(axis=1) - worth[:, chosen]).mean()
-    return Best(float(grid[chosen]), float(low), float(high), float(near.mean()), float(regret))
+    return Best(float(grid[chosen]), float(low), float(high), float(near.mean()))
 
 
 def answers(fits: Mapping[str, Fit], price: float) -> pd.DataFrame:

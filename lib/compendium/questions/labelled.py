@@ -175,7 +175,7 @@ def _from_archive(path: Path, name: str, size: int) -> LabelledSet:
                     pictures, labels = content[f"{split}_images"], content[f"{split}_labels"]
                     if labels.size != len(pictures):
                         raise MedDELError("no images with one label each", path, "take another set of MedMNIST")
-                    images += [_square(image, size) for image in pictures]
+                    images += [square(image, size) for image in pictures]
                     words += labels.ravel().astype(str).tolist()
                     official += [split] * len(pictures)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
@@ -185,6 +185,6 @@ def _from_archive(path: Path, name: str, size: int) -> LabelledSet:
     return from_labels(name, modality_of(name), np.stack(images), words, np.arange(len(words)), official)
 
 
-def _square(image: np.ndarray, size: int) -> np.ndarray:
+def square(image: np.ndarray, size: int) -> np.ndarray:
     """Return a grey or RGB image as uint8 [size, size, 3]."""
     return np.asarray(Image.fromarray(image).convert("RGB").resize((size, size), Image.Resampling.BICUBIC))

@@ -31,25 +31,11 @@ Interval = tuple[float, float, float]
 def scores(
     run: Run, sets: Sequence[LabelledSet], *, ratio: float, images_seen: int, seeds: Sequence[int]
 ) -> pd.DataFrame:
-    """Return the scores of all arms on all sets; those which were computed before are read.
+    """Return the scores of all arms on all sets, a repetition for each seed; what was computed before is read.
 
-    Parameters
-    ----------
-    run : Run
-        Its profile's encoder and pre-training, its device and its folder.
-    sets : sequence of LabelledSet
-        Encoders are pre-trained on the training images of each, without their labels, and probed on its test images.
-    ratio : float
-        Share of the training images that a selector keeps.
-    images_seen : int
-        By every pre-training.
-    seeds : sequence of int
-        One repetition each.
-
-    Returns
-    -------
-    DataFrame
-        `COLUMNS`; auc is the area under the ROC curve; selector ``none`` has ratio 0 and ``all`` has 1; fractions.
+    Encoders are pre-trained on `images_seen` of the training images of a set, of which a selector keeps the share
+    `ratio`, without their labels, and probed on its test images. Columns are `COLUMNS`: auc (fraction) is the area
+    under the ROC curve; selector ``none`` has ratio 0 and ``all`` has 1.
     """
     jobs = [(data, seed) for data in sets for seed in seeds]
     rows = []
@@ -60,10 +46,9 @@ def scores(
 
 
 def differences(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the paired differences of `scores`, set by set, with their 95 % t intervals over the seeds.
+    """Return the paired differences between the arms of `scores`, with their 95 % t intervals over the seeds.
 
-    They are all against none, and every selector against random selection, against all, and against none. Columns: set,
-    modality, selector, ratio, against, seeds, difference, low, high (fractions).
+    Columns: set, modality, selector, ratio, against, seeds, difference, low, high (fractions).
     """
     pairs = [("all", "none"), ("random", "all"), ("random", "none")]
     pairs += [("meddel", against) for against in ("random", "all", "none")]

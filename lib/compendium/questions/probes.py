@@ -1,7 +1,7 @@
 """Pre-train on some images, freeze the encoder, and let a logistic regression read labels off its embeddings.
 
-Also here: the sets that a run's data offer. Without data, the run's generated endoscopy and drawn textures take their
-place: they show that a computation runs, and say nothing about medicine or about photographs.
+Also here: the sets that a run's data offer. Without data, generated endoscopy and handwritten digits take their place:
+they show that a computation runs, and say nothing about medicine or about photographs.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
@@ -28,14 +29,6 @@ from meddel.pretrain import pretrain
 PENALTY = 0.1
 """scikit-learn's C on standardised embeddings, fixed, so that it does not vary with the encoder."""
 GENERATED = "generated endoscopy"
-TEXTURES = {
-    "fine stripes": (9.0, 0.0),
-    "coarse stripes": (4.0, 0.0),
-    "slanted stripes": (6.0, 0.8),
-    "fine bands": (8.0, 1.6),
-    "coarse bands": (3.5, 1.6),
-}
-"""Waves across the image, and their angle in radians."""
 _BATCH = 256
 
 
@@ -102,10 +95,10 @@ def other_modalities(run: Run, size: int) -> list[LabelledSet]:
 def domains(run: Run, size: int) -> dict[str, LabelledSet]:
     """Return the run's largest labelled sets of endoscopy (``medical``) and of natural images, as far as there are any.
 
-    Without data they are generated endoscopy and drawn textures.
+    Without data they are generated endoscopy and handwritten digits.
     """
     if run.generated:
-        return {"medical": generated_endoscopy(run, size), "natural": textures(size)}
+        return {"medical": generated_endoscopy(run, size), "natural": digits(size)}
     found, sets = {}, labelled.find(run, size)
     for domain, modality in (("medical", ENDOSCOPY), ("natural", NATURAL)):
         if mine := [data for data in sets if data.modality == modality]:
@@ -143,19 +136,11 @@ def generated_endoscopy(run: Run, size: int) -> LabelledSet:
     return labelled.from_labels("generated_polyps", GENERATED, images, words, groups, [""] * len(words))
 
 
-def textures(size: int, per_class: int = 120, seed: int = 0) -> LabelledSet:
-    """Return drawn textures of five classes: waves of a class's width and direction, in random colours, with noise."""
-    rng = np.random.default_rng(seed)
-    images = [_texture(rng, size, *form) for form in TEXTURES.values() for _ in range(per_class)]
-    words = np.repeat(list(TEXTURES), per_class).tolist()
-    groups = np.arange(len(words))
-    return labelled.from_labels("drawn_textures", "drawn", np.stack(images), words, groups, [""] * len(words))
-
-
-def _texture(rng: np.random.Generator, size: int, waves: float, angle: float) -> np.ndarray:
-    y, x = np.mgrid[:size, :size] / size
-    turned, frequency = angle + rng.normal(0, 0.25), 2 * np.pi * waves * rng.uniform(0.85, 1.15)
-    wave = np.sin(frequency * (x * np.cos(turned) + y * np.sin(turned)) + rng.uniform(0, 2 * np.pi))
-    light, dark = rng.uniform(60, 255, 3), rng.uniform(0, 160, 3)
-    mixed = dark + (light - dark) * (0.5 + 0.5 * wave)[..., None]
-    return np.clip(mixed + rng.normal(0, 18, (size, size, 3)), 0, 255).astype(np.uint8)
+def digits(size: int, seed: int = 0) -> LabelledSet:
+    """Return 600 of scikit-learn's handwritten digits, in the place of natural images."""
+    images, labels = load_digits(return_X_y=True)
+    rows = np.random.default_rng(seed).choice(len(labels), 600, replace=False)
+    grey = (images[rows].reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
+    words, groups = labels[rows].astype(str).tolist(), np.arange(len(rows))
+    squares = np.stack([labelled.square(image, size) for image in grey])
+    return labelled.from_labels("digits", "handwriting", squares, words, groups, [""] * len(rows))

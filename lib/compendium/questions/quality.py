@@ -91,7 +91,7 @@ def scores(
     pool: int,
     seeds: Sequence[int],
 ) -> pd.DataFrame:
-    """Return the response at every fault and dose; those which were computed before are read.
+    """Return the response at every fault and dose, a repetition for each seed; what was computed before is read.
 
     Parameters
     ----------
@@ -103,14 +103,12 @@ def scores(
         Shares above 0 of the pool that are spoilt; no fault at all is always computed.
     images_seen, pool : int
         By every pre-training; images in every pool, fewer if a domain has no more.
-    seeds : sequence of int
-        One repetition each: the draw of the pool, the faults, initial weights and order.
 
     Returns
     -------
     DataFrame
-        `COLUMNS`; kind is ``none`` (no pre-training), ``clean`` (dose 0) or the fault; fractions. The fault
-        ``foreign`` takes the other domain's pool and is left out where there is no other.
+        `COLUMNS`; kind is ``none`` (no pre-training), ``clean`` (dose 0) or the fault; fractions. Where there is no
+        other domain, the fault ``foreign`` is left out.
     """
     kinds = [kind for kind in KINDS if kind != "foreign" or len(domains) > 1]
     jobs = [(NONE, 0.0), (CLEAN, 0.0), *((kind, dose) for kind in kinds for dose in doses)]
@@ -174,18 +172,15 @@ def seed_slopes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def slopes(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the slope of every domain and fault with its 95 % t interval over the seeds, and as a share of the gain.
+    """Return the slope of every domain and fault with its 95 % t interval over the seeds.
 
-    Columns: domain, kind, seeds, slope, low, high, of_gain (slope by the domain's mean gain, whose own uncertainty is
-    not in it; NaN where the domain is not sensitive); fractions.
+    Columns: domain, kind, seeds, slope, low, high (fractions).
     """
-    found = gains(table).set_index("domain")
-    gain = found.gain.where(found.sensitive)
     rows = []
     for (domain, kind), part in seed_slopes(table).groupby(["domain", "kind"], sort=False):
         values = part.slope.to_numpy()
-        rows.append((domain, kind, len(values), values.mean(), *interval(values), values.mean() / gain[domain]))
-    return pd.DataFrame(rows, columns=["domain", "kind", "seeds", "slope", "low", "high", "of_gain"])
+        rows.append((domain, kind, len(values), values.mean(), *interval(values)))
+    return pd.DataFrame(rows, columns=["domain", "kind", "seeds", "slope", "low", "high"])
 
 
 def answers(table: pd.DataFrame) -> pd.DataFrame:

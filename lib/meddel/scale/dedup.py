@@ -63,6 +63,7 @@ def sort(stream: Stream, layout: Layout, path: Path, key: str) -> None:
     fresh = known is None or not path.is_file() or path.stat().st_size != size
     done = np.zeros(len(parts), bool) if fresh else known["done"]
     try:
+        path.parent.mkdir(exist_ok=True)
         with open(path, "wb" if fresh else "r+b") as file:
             file.truncate(size)
     except OSError as error:

@@ -23,11 +23,12 @@ from meddel_kernels.seeding import parallel
 
 
 class Clusters(NamedTuple):
-    """Centroids (float64 [k, d]), and by place the labels (int32 [n]) and the distances to them (float64 [n])."""
+    """Centroids (float64 [k, d]), how often they were moved, and by place the labels and the distances to them."""
 
     centroids: np.ndarray
     labels: np.ndarray
     distances: np.ndarray
+    moves: np.ndarray
 
 
 class StreamedRows:
@@ -110,12 +111,13 @@ def kmeans(
         if "largest" not in state:
             state["largest"] = np.array(max(found for _, found in stream.each(largest_of_block)))
             save_checkpoint(path, key, **state)
-        state = _iterated(stream, state, path, key, iterations)
+        found = _iterated(stream, state, path, key, iterations)
+        state = found._asdict()
         save_checkpoint(path, key, **state)
     return Clusters(*(state[name] for name in Clusters._fields))
 
 
-def _iterated(stream: Stream, state: dict[str, Any], path: Path, key: str, iterations: int) -> dict[str, Any]:
+def _iterated(stream: Stream, state: dict[str, Any], path: Path, key: str, iterations: int) -> Clusters:
     """Return the clusters after all iterations that are left; what each starts from is saved before its pass."""
     done = int(state["moves"])
     with progress(what="K-means", total=iterations, unit="iteration", done=done) as bar:
@@ -134,7 +136,7 @@ def _iterated(stream: Stream, state: dict[str, Any], path: Path, key: str, itera
 
         rows = StreamedRows(stream, float(state["largest"]), before)
         found = lloyd(rows, state["centroids"], iterations - done)
-    return {"centroids": found.centroids, "labels": found.labels, "distances": found.distances}
+    return Clusters(found.centroids, found.labels, found.distances, np.array(moves))
 
 
 def largest_of_block(unit: np.ndarray, **_: Any) -> float:

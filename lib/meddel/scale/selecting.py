@@ -139,10 +139,6 @@ def _cosines(stream: Stream, out: Path, inside: np.ndarray, offsets: np.ndarray,
     if kept is None:
         own = artefacts.hash_of(key, stream.block_rows)
         layout = lay_out(stream, inside, offsets)
-        try:
-            work.mkdir(exist_ok=True)
-        except OSError as error:
-            raise artefacts.unwritable(work, error) from error
         sort(stream, layout, work / "rows.f16", own)
         kept = dedup(stream, layout, work / "rows.f16", work, own)._asdict()
         save_checkpoint(out / "cosines.npz", key, **kept)

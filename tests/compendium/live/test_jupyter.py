@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,7 @@ import nbformat
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
-from compendium.live.jupyter import served
-
+served = runpy.run_path(str(Path(__file__).resolve().parents[3] / "docs" / "serve_jupyter.py"))["served"]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed, and a slider needs a browser")
 

@@ -123,7 +123,6 @@ def test_the_best_ratio_of_a_known_curve_is_that_of_calculus(price: float) -> No
     found = best_ratio.best(fitted(b=0.012, noise=1e-5), price)
     assert found.ratio == pytest.approx(np.clip((0.012 * 0.6 / price) ** (1 / 1.6), 0.05, 1), rel=0.05)
     assert found.sure == 1
-    assert found.regret < 1e-4
 
 
 def test_free_data_are_all_taken_and_a_higher_price_never_asks_for_more() -> None:
@@ -131,13 +130,12 @@ def test_free_data_are_all_taken_and_a_higher_price_never_asks_for_more() -> Non
     found = [best_ratio.best(fitted(b=0.01, noise=0.01), price) for price in np.geomspace(1e-4, 10, 30)]
     assert (np.diff([one.ratio for one in found]) <= 0).all()
     assert found[-1].ratio == pytest.approx(0.05)
-    assert all(one.low <= one.high and 0 <= one.sure <= 1 and one.regret >= 0 for one in found)
+    assert all(one.low <= one.high and 0 <= one.sure <= 1 for one in found)
 
 
-def test_noise_makes_it_less_sure_and_costs_regret() -> None:
+def test_noise_makes_it_less_sure() -> None:
     clear, vague = (best_ratio.best(fitted(b=0.012, noise=noise), 0.02) for noise in (1e-4, 0.03))
     assert vague.sure < clear.sure
-    assert vague.regret > clear.regret
     assert vague.high / vague.low > clear.high / clear.low
 
 

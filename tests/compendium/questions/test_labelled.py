@@ -131,8 +131,8 @@ def test_generated_data_have_labels_of_their_own(tiny: Run) -> None:
         probes.generated_endoscopy(tiny.model_copy(update={"data": tiny.data / "isic2017"}), SIDE)
 
 
-def test_textures_differ_by_seed_and_are_the_same_for_one() -> None:
-    first, again, other = (probes.textures(SIDE, 3, seed).images for seed in (0, 0, 1))
+def test_the_digits_differ_by_seed_and_are_the_same_for_one() -> None:
+    first, again, other = (probes.digits(SIDE, seed).images for seed in (0, 0, 1))
     assert (first == again).all()
     assert (first != other).any()
-    assert len(probes.textures(SIDE, 3).classes) == len(probes.TEXTURES)
+    assert len(probes.digits(SIDE).classes) == 10

@@ -109,7 +109,6 @@ def test_slopes_and_their_difference_are_found() -> None:
     slopes = quality.slopes(table).set_index(["domain", "kind"])
     assert slopes.slope[quality.MEDICAL, "blur"] == pytest.approx(-0.08, abs=0.005)
     assert slopes.slope[quality.NATURAL, quality.ALL_KINDS] == pytest.approx(-0.02, abs=0.005)
-    assert slopes.of_gain[quality.MEDICAL, "noise"] == pytest.approx(-0.8, abs=0.1)
     found = quality.answers(table).set_index("fault")["medical - natural"]
     assert list(found.index) == ["blur", "noise", quality.ALL_KINDS]
     own = quality.seed_slopes(table).query("kind == 'blur'")
