@@ -18,13 +18,22 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("lib", "kernels", "notebooks", "data_manifests", "docs", "tests")
 TOP_LEVEL = {
     *FOLDERS,
-    *("README.md", "LICENSE", "CITATION.cff", "Makefile", "pyproject.toml", "requirements.lock", "environment.yml"),
+    *(
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "CITATION.cff",
+        "Makefile",
+        "pyproject.toml",
+        "requirements.lock",
+        "environment.yml",
+    ),
 }
 MAX_FILE_LINES, MAX_FUNCTION_LINES = 300, 60
 MAX_CELLS, MAX_PARAMETERS = 40, 8
 # The size promise of the README: lines of code with docstrings. Before one is raised: must this be ours?
-MAX_LINES = {"lib": 18_000, "lib/meddel": 8_500, "kernels": 7_500}
-MAX_LIB_FILES = 130
+MAX_LINES = {"lib": 21_500, "lib/meddel": 9_200, "kernels": 7_500}
+MAX_LIB_FILES = 165
 LAYERS = {
     "meddel": {"compendium", "datadel", "endosim"},
     "endosim": {"compendium", "datadel"},
