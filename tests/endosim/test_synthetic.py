@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from endosim import DATA_SETS, LABELLED, SOURCES, TRUTH_SCHEMA, compiled, generate, generation, render_frame
+from endosim.generation import gather_truth
 from endosim.instrument import NO_PARTS
 from endosim.optics import frame_cover
 from endosim.scene import build_scene
 from endosim.shade import POLYP
-from endosim.generation import gather_truth
 from meddel.config import SyntheticConfig
 from meddel.errors import MedDELError
 
