@@ -1,1 +1,1 @@
-"""What the paper's notebooks show: published numbers and claims, figures, tables, live views, site and workshop."""
+"""The contents of the notebooks: published numbers and claims, figures, tables, live views, site and workshop."""

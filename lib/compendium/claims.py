@@ -1,4 +1,4 @@
-"""What the paper claims, section by section, and how a notebook sets its own result beside it.
+"""The claims of the paper, section by section, each beside a notebook's own result.
 
 The claims are in our words in ``data_manifests/paper/claims.csv``; their numbers are computed from the published
 tables.

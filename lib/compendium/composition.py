@@ -1,4 +1,4 @@
-"""What selections are made of: the share of each source among the kept images, beside its share of the pool.
+"""The composition of selections: the share of each source among the kept images, beside its share of the pool.
 
 A selector that sees only embeddings may still choose between sources, and so between kinds of images. Where it does,
 its result downstream is that of the kind.

@@ -56,7 +56,7 @@ def link(paths: Sequence[Path]) -> list[Path]:
         before = [f"← {step(number - 1, path)}"] if number else []
         after = [f"{step(number + 1, path)} →"] if number + 1 < len(paths) else []
         book.cells = [cell for cell in book.cells if NAVIGATION not in cell.metadata.get("tags", [])]
-        cell = nbformat.v4.new_markdown_cell(" · ".join(before + after), id=NAVIGATION)
+        cell = nbformat.v4.new_markdown_cell(" · ".join(before + after), id=str(len(book.cells)))
         cell.metadata["tags"] = [NAVIGATION]
         book.cells.append(cell)
         changed += [path] if _write(path, book) else []

@@ -38,7 +38,7 @@ from meddel.resources import ChildrenPeak
 warnings.filterwarnings("ignore", message="IProgress not found")
 
 RUN_PARAMETERS = frozenset({"profile", "seed", "seeds", "data", "out", "selectors"})
-"""What every run gives to all notebooks, whether a notebook takes it or not."""
+"""The parameters that every run gives to all notebooks, whether a notebook takes them or not."""
 
 _IPYTHON = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open"})  # its own names without an underscore
 _PACKAGES = ("compendium", "datadel", "endosim", "meddel", "meddel_kernels")

@@ -1,4 +1,4 @@
-"""What the paper prints: its tables and figures as data frames, and the arithmetic that they allow.
+"""The numbers that the paper prints: its tables and figures as data frames, and the arithmetic that they allow.
 
 The numbers are in ``data_manifests/paper``; nothing here is typed that can be computed from them. Quality (mIoU,
 NormDEL) and retention ratios are fractions, whatever the unit in the paper. Fig. 3 and Fig. 4 were read off vector

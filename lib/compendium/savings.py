@@ -1,4 +1,4 @@
-"""What a smaller subset saves, measured: room on the disk (section 4.3), seconds, joules and memory (section 4.4).
+"""Measure the savings of a smaller subset: room on the disk (section 4.3), seconds, joules and memory (section 4.4).
 
 *Selecting* is what choosing costs, *training* what is done with the images that were chosen: the first is paid once,
 the second for every encoder. At *equal compute* a subset sees as many images as the whole pool, so its training saves
@@ -24,7 +24,7 @@ from meddel.config import Run
 from meddel.errors import MedDELError
 
 STEPS = ("whole-pool pre-training", "embedding", "selection", "pre-training")
-"""What an encoder costs, in the order of the pipeline; the first three, which choose, only where they are needed."""
+"""The steps that an encoder is billed for, in the order of the pipeline; the first three only where they are needed."""
 OWN, READY = "own encoder", "ready-made encoder"
 """Where the encoder that embeds comes from: pre-trained on the whole pool for this, or there already."""
 _ARM = ["selector", "ratio", "compute"]

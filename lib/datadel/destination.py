@@ -19,7 +19,7 @@ _DONT = "don't use this archive; ask its source for another"
 
 
 class Member(NamedTuple):
-    """What an archive declares of a member; `size` is its unpacked bytes."""
+    """A member as an archive declares it; `size` is its unpacked bytes."""
 
     name: str
     size: int

@@ -1,4 +1,4 @@
-"""Fingerprint images: find an image again after it was encoded anew, resized or freed of its border.
+"""Fingerprint images: find an image again after it was encoded again, resized or freed of its border.
 
 An image has the hash of its file, the hash of its decoded pixels, and two small views: of the whole image and of what
 is left without its black border. A view has 256 bits, the signs of its 16 x 16 lowest frequencies against their median

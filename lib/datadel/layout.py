@@ -25,7 +25,7 @@ Step = tuple[re.Pattern[str], str | None]
 
 @dataclass
 class Files:
-    """What the record sets find, by key (``image_id``) or name; `clashes` are other images of a key that is taken."""
+    """The files that the record sets find, by key (``image_id``) or name; `clashes` are images of a taken key."""
 
     images: dict[str, Path] = field(default_factory=dict)
     columns: dict[str, dict[str, str]] = field(default_factory=dict)

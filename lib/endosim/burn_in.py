@@ -1,4 +1,4 @@
-"""What processors burn into the picture: dates, times and settings, in a bitmap font of 3 x 5 pixels."""
+"""Draw the text that processors burn into the picture: dates, times and settings, in a bitmap font of 3 x 5 pixels."""
 
 from __future__ import annotations
 

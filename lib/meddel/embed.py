@@ -42,7 +42,7 @@ def embed(
     """Embed every image of `index` and return the store: float16 [n, d], not scaled to length 1.
 
     Images are squeezed to the model's square and normalised with the statistics with which it was trained. Interrupted
-    work continues after the last finished shard; other images, weights or settings start anew.
+    work continues after the last finished shard; other images, weights or settings start from the beginning.
 
     Parameters
     ----------

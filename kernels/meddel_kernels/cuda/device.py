@@ -41,7 +41,7 @@ class Device(Protocol):
         ...
 
     def upload(self, values: Any) -> Array:
-        """Return the values in the device's memory, contiguous; what lies there already is used in place."""
+        """Return the values in the device's memory, contiguous; an array that is there already is used in place."""
         ...
 
     def full(self, shape: int | tuple[int, ...], value: float, dtype: type) -> Array:
@@ -240,7 +240,7 @@ def current() -> Device:
 
 
 def is_on_device(values: Any) -> bool:
-    """Return whether an array lies in the memory of a CUDA device."""
+    """Return whether an array is in the memory of a CUDA device."""
     return hasattr(values, "__cuda_array_interface__")
 
 

@@ -3,7 +3,7 @@
 // Formula.  sums_(after_i) += round(2^p (w_i x_i)), int64; where row i had a label before, the same is taken off there.
 //           w_i x_ij is rounded to float64 first; without weights w is 1. Rounding is to the nearest, ties to even.
 //           mean_c = 2^-p (sums_c / size_c), rounded as NumPy does.
-// Whole numbers add up to the same in any order, so atomic additions give the same bytes whoever comes first.
+// Whole numbers add up to the same in any order, so atomic additions give the same bytes whichever comes first.
 //
 // Shapes.   x [n, d]; weights float64 [n] or null; before (-1: none; null: of all), after int32 [n]; sums int64 [k, d];
 //           sizes int32 [k + 1], zeros at first: the last is 1 where a label has changed; moved float64 [k, d].

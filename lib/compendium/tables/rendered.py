@@ -16,7 +16,7 @@ from compendium.figures.style import percent as ratio_label
 from meddel import artefacts, wording
 
 DASH = "–"
-"""What is shown where there is no value."""
+"""The sign for a missing value."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ _THRESHOLDS = np.linspace(0.05, 0.6, 34)
 
 
 class Surrogate(Config):
-    """What scores depend on beside the list.
+    """The settings that scores depend on beside the list.
 
     `frames` is how many images the pool has of each source, and `labelled` how many each set to test on. `window` is a
     patch's side and `around` that of the square of means, in pixels; `words` is the size of the dictionary; `shares`

@@ -1,4 +1,4 @@
-"""What the scores of a study allow to conclude: intervals, paired differences, sensitivity, equivalence, verdicts.
+"""Conclusions from the scores of a study: intervals, paired differences, sensitivity, equivalence, verdicts.
 
 Intervals are over seeds (`summary`, `paired_differences`, `equivalence`: Student's t), or over sets, seeds and test
 images together (`hierarchical_intervals`). All pair an arm with its reference on the same seeds and images. The row

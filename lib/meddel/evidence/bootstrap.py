@@ -100,7 +100,7 @@ def _check(images: pd.DataFrame) -> None:
     short = sizes.index[sizes.to_numpy() != whole.to_numpy()]
     if len(short):
         place = ", ".join(map(str, short[0]))
-        raise MedDELError("arms of one set and seed were tested on different images", place, "compute the study anew")
+        raise MedDELError("arms of one set and seed were tested on different images", place, "compute the study again")
 
 
 class _Counts:

@@ -122,7 +122,7 @@ def sensitivity(
     """Return, per set and head, whether the study can see at all what pre-training does.
 
     A set is *sensitive* if pre-training on all data beats no pre-training beyond the interval of the paired difference.
-    Where it is not, no selector can be told from another.
+    Where it is not, no two selectors can be distinguished.
 
     Columns: set, head, seeds, all_minus_none, low, high, detectable, sensitive. `detectable` is the least difference to
     random that the study can see, from the pooled spread of those paired differences (of all minus none where there are

@@ -19,7 +19,7 @@ HEAD_WIDTH = 32
 class MAE(nn.Module):
     """A ViT that sees a share of the patches, and a small decoder that predicts the pixels of the others.
 
-    Position embeddings are fixed sines, as in MAE. The encoder is trained in place; its weights are drawn anew as MAE
+    Position embeddings are fixed sines, as in MAE. The encoder is trained in place; its weights are drawn again as MAE
     draws them, from torch's global generator. A mask ratio that hides no patch or every patch is refused.
     """
 

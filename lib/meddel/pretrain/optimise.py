@@ -1,4 +1,4 @@
-"""What pre-training and fine-tuning share: the rate's schedule, AdamW's groups, lower precision, random state."""
+"""Shared by pre-training and fine-tuning: the rate's schedule, AdamW's groups, lower precision, random state."""
 
 from __future__ import annotations
 

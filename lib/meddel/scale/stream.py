@@ -44,7 +44,7 @@ class Stream:
 
     @property
     def work_on(self) -> dict[str, Any]:
-        """What tasks compute with."""
+        """The settings that tasks compute with."""
         return {"backend": self.backend, "threads": self.threads}
 
     @property

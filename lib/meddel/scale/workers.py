@@ -176,7 +176,7 @@ class SharedStream(Stream):
 
     @property
     def work_on(self) -> dict[str, Any]:
-        """What tasks compute with: one thread each, as a worker has several tasks where it has several threads."""
+        """The settings that tasks compute with: one thread each, as a worker runs a task a thread."""
         return {"backend": self.backend, "threads": 1}
 
     def each(self, task: Task, *shared: Any, own: Own = None, unit: bool = True, parts: Parts = None) -> Found:

@@ -108,7 +108,7 @@ class _Task(NamedTuple):
             return encoders.build(self.encoder_config, self.seed).to(self.device)
         model, config = encoders.load(self.weights)
         if config != self.encoder_config:
-            raise MedDELError(f"the weights are of another encoder: {config}", self.weights, "pre-train it anew")
+            raise MedDELError(f"the weights are of another encoder: {config}", self.weights, "pre-train it again")
         return model.to(self.device)
 
 

@@ -45,7 +45,7 @@ def facility_location(
 ) -> pa.Table:
     """Keep the images which the greedy adds first: always the one with the greatest gain in f.
 
-    Lazy (Minoux 1978): a gain is computed anew only when the old one is the greatest left. Clusters don't act on each
+    Lazy (Minoux 1978): a gain is computed again only when the old one is the greatest left. Clusters don't act on each
     other, so their rankings are merged by gain. Memory: ``4 c^2`` bytes for a cluster of c.
 
     Parameters

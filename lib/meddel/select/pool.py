@@ -1,4 +1,4 @@
-"""What the selectors share: the checks of their input, and the images in the order of their ids."""
+"""Shared by all selectors: the checks of their input, and the images in the order of their ids."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def d4(
 ) -> pa.Table:
     """Keep the images farthest from their centroid, of those which SemDeDup leaves (D4, arXiv 2308.12284).
 
-    SemDeDup keeps the share `dedup`; what is left is clustered anew, as duplicates draw centroids to themselves. A
+    SemDeDup keeps the share `dedup`; what is left is clustered again, as duplicates draw centroids to themselves. A
     budget beyond that is filled up with duplicates, the least alike first. The paper is about documents.
     """
     images = pool(embeddings, index, budget)

@@ -24,7 +24,7 @@ _OWNER = b"store"
 
 
 class Entry(TypedDict):
-    """What ``store.json`` lists of a shard."""
+    """The entry of a shard in ``store.json``."""
 
     file: str
     rows: PositiveInt

@@ -79,7 +79,7 @@ class Store:
 
     @property
     def encoder(self) -> dict[str, Any]:
-        """What made the embeddings: configuration, hash of the weights, pooling, precision."""
+        """The encoder of the embeddings: configuration, hash of the weights, pooling, precision."""
         return self.manifest["encoder"]
 
     @property

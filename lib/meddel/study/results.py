@@ -1,4 +1,4 @@
-"""What a study gives: its scores, computed where they are missing; added selectors; and the pixels per test image."""
+"""The results of a study: scores, computed where missing; added selectors; and the pixels per test image."""
 
 from __future__ import annotations
 
