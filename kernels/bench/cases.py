@@ -1,4 +1,4 @@
-"""What is measured, on which data: friendly ones, and those on which a screen in low precision is hard put."""
+"""The cases that are measured: friendly data, and data on which a screen in low precision helps little."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the calls take for a matrix, and what they make of it: nothing is copied that need not be.
+"""Check the matrices that the calls take, and prepare them: nothing is copied that need not be.
 
 | given | taken as |
 | --- | --- |

@@ -1,4 +1,4 @@
-"""What this machine can do at most, and how near to it the operations come: a roofline, measured in some seconds.
+"""Measure the limits of this machine and how near the operations come to them: a roofline, measured in some seconds.
 
 Model (Williams, Waterman and Patterson 2009). A program that does I operations for each byte it moves to or from
 memory does at most ``min(peak, I * bandwidth)`` operations a second. Peak is that of the arithmetic it uses.
@@ -30,7 +30,7 @@ _ROUNDS = 5
 
 
 class Ceilings(NamedTuple):
-    """What the machine reaches with `threads` threads."""
+    """The rates that the machine reaches with `threads` threads."""
 
     bandwidth: float  # bytes read from memory a second
     float32: float  # operations a second in the float32 matrix product of NumPy's BLAS

@@ -1,4 +1,4 @@
-"""What the screens of K-means see of a matrix: its leading directions in int8, and how wrong that can be.
+"""The view of a matrix for the screens of K-means: its leading directions in int8, and how wrong that can be.
 
 A row x is centred, ``x' = f (x - m)``, and written as ``x' = V a + x''``: `a` along l orthonormal directions (the
 leading principal ones, where V has fewer columns than rows), `x''` across them. `a` is rounded to ``s q`` with whole

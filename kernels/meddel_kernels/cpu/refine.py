@@ -52,7 +52,7 @@ class Centroids(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """What one thread writes to."""
+    """The memory that one thread writes to."""
 
     products: np.ndarray  # int32 [BLOCK, 64 p]: of a block with all centroids
     few: np.ndarray  # int32 [BLOCK, 64]: with the movers

@@ -53,7 +53,7 @@ PENDING = 32
 
 
 class Best(NamedTuple):
-    """What a tile of 64 columns has found so far."""
+    """The best cosines that a tile of 64 columns has found so far."""
 
     estimate: np.ndarray  # float32 [64]: the greatest estimate among the first rows,
     where: np.ndarray  # int32 [64]: of which row it is,

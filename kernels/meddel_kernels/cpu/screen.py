@@ -1,4 +1,4 @@
-"""What the cosines' screens see of a cluster: its unit rows in int8, and a bound on every cosine from them.
+"""The view of a cluster for the screens of cosines: its unit rows in int8, and a bound on every cosine from them.
 
 Bound. With the float32 unit rows u of a cluster and any centre m, ``v_i = u_i - m`` and ``o_i = <u_i, m> - |m|^2 / 2``,
 

@@ -31,7 +31,7 @@ class Columns(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """What one thread writes to, whatever the cluster."""
+    """The memory that one thread writes to, for any cluster."""
 
     columns: Columns
     products: np.ndarray  # int32 [chunk + 6, 64]

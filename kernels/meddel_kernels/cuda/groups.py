@@ -60,7 +60,7 @@ class Group:
 
     @property
     def plan(self) -> tuple[Array, int]:
-        """What the exact sums need: the cuts and their number."""
+        """Return the input of the exact sums: the cuts and their number."""
         return self.cuts, len(self.cuts)
 
     @cached_property

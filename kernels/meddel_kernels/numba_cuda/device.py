@@ -51,7 +51,7 @@ def blocks_for(count: int) -> int:
 
 
 class Clusters(NamedTuple):
-    """What the kernels on clusters read, on the device."""
+    """The input of the kernels on clusters, on the device."""
 
     unit: object  # float64 [m, d]: the rows at length 1, in the order of the clusters
     start: object  # int64 [m]: for each position, where its cluster starts,

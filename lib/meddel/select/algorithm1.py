@@ -139,6 +139,7 @@ def _with(keep: Keep) -> Callable[..., pa.Table]:
     def variant(*arguments: Any, **settings: Any) -> pa.Table:
         return select(*arguments, keep=keep, **settings)
 
+    variant.__doc__ = f"Keep the first `budget` images of `rank` with ``keep={keep!r}``."
     taken = inspect.signature(select)
     parameters = [parameter for parameter in taken.parameters.values() if parameter.name != "keep"]
     variant.__signature__ = taken.replace(parameters=parameters)
