@@ -1,4 +1,4 @@
-"""Bounds that an assignment leaves for the next one: the other centroids that may be nearest; most rows skip it.
+"""Bounds that one assignment leaves for the next: the centroids that may be nearest, so that most rows skip the screen.
 
 Kept for each row are its centroid, an upper bound of the distance to it, a short list of other centroids with lower
 bounds of theirs, and one lower bound, `rest`, for all that are not listed. When the centroids have moved, centroid c by
