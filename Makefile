@@ -87,7 +87,7 @@ format: $(STAMP) ## Mend style and empty the notebooks
 	"$(BIN)/ruff" check --fix
 	"$(BIN)/ruff" format
 
-lock: $(STAMP) ## Write requirements.lock anew from pyproject.toml; UPGRADE=1 takes newer versions
+lock: $(STAMP) ## Write requirements.lock again from pyproject.toml; UPGRADE=1 takes newer versions
 	"$(BIN)/uv" pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest --extra dev \
 		--generate-hashes --no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
 		--output-file requirements.lock pyproject.toml

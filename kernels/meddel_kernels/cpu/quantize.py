@@ -204,7 +204,7 @@ def _centre(
 
 @njit_raw(fastmath=True)
 def _allow(out: Codes, first: int, projected: np.ndarray, length: np.ndarray, wrong: float, across: bool) -> None:
-    """Add what float32 may have lost to the errors, and bound what lies across."""
+    """Add what float32 may have lost to the errors, and bound the part outside the leading directions."""
     for i in range(projected.shape[0]):
         row, lost, along = first + i, wrong * length[i], 0.0
         out.error[row] = np.float32((out.error[row] + lost) * UPWARDS) + _LEAST

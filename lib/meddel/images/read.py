@@ -30,7 +30,7 @@ _MOST_PIXELS = 2 * 89_478_485  # where Pillow refuses as well
 _MOST_BYTES = 8 * _MOST_PIXELS  # four channels of 16 bits, without compression
 _LABEL_NUMBERS = 32
 _ORIENTATION = 0x0112
-_TURNS = {  # not ImageOps.exif_transpose, which writes the EXIF anew and fails where that is broken
+_TURNS = {  # not ImageOps.exif_transpose, which rewrites the EXIF and fails where that is broken
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
